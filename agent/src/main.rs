@@ -1,0 +1,3 @@
+//! `pptpscope`: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one input type of the correlator.

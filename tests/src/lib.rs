@@ -1,0 +1,1 @@
+//! Scenarios of the lab and the judgement of their runs.
