@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // aya-build turns every line of that cargo into a warning of this one.
         env::set_var("CARGO_TERM_QUIET", "true");
     }
-    let package = aya_build::Package { name: "pptpscope-ebpf", root_dir: "../agent-ebpf", ..Default::default() };
+    let package =
+        aya_build::Package { name: "pptpscope-ebpf", root_dir: "../agent-ebpf", ..Default::default() };
     aya_build::build_ebpf([package], aya_build::Toolchain::Custom(TOOLCHAIN))?;
     Ok(())
 }

@@ -230,8 +230,13 @@ impl Kernel {
             reason,
         };
         // An agent that used clsact and was killed would count every packet a second time.
-        let stale = clsact::remove_stale(index)
-            .map_err(|error| failed(Hook::Ingress, TcMechanism::Clsact, format!("filters left by an earlier agent cannot be removed: {error}")))?;
+        let stale = clsact::remove_stale(index).map_err(|error| {
+            failed(
+                Hook::Ingress,
+                TcMechanism::Clsact,
+                format!("filters left by an earlier agent cannot be removed: {error}"),
+            )
+        })?;
 
         let mut without_tcx = String::new();
         if self.tc != TcMode::Clsact {
@@ -242,7 +247,10 @@ impl Kernel {
                         return Err(failed(hook, TcMechanism::Tcx, error.to_string()));
                     }
                     without_tcx = format!(" (and TCX says: {error})");
-                    self.undo(index, Attached { xdp: None, tc: std::mem::take(&mut attached.tc), owns_clsact: false });
+                    self.undo(
+                        index,
+                        Attached { xdp: None, tc: std::mem::take(&mut attached.tc), owns_clsact: false },
+                    );
                 }
             }
         }

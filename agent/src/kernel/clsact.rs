@@ -80,11 +80,10 @@ pub(super) fn remove_unused(index: u32) -> io::Result<()> {
 fn filters(requests: &mut Requests, index: u32) -> io::Result<Vec<Filter>> {
     let mut all = Vec::new();
     for parent in PARENTS {
-        let found: Vec<_> = requests.dump(
-            RTM_GETTFILTER,
-            &message(index, 0, parent, 0),
-            |found: &mut Vec<_>, message| found.extend(Filter::parse(message.payload)),
-        )?;
+        let found: Vec<_> =
+            requests.dump(RTM_GETTFILTER, &message(index, 0, parent, 0), |found: &mut Vec<_>, message| {
+                found.extend(Filter::parse(message.payload))
+            })?;
         all.extend(found);
     }
     Ok(all)

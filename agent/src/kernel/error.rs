@@ -29,13 +29,19 @@ pub enum LoadError {
         maximum: u32,
     },
     /// Kernels before 5.11 charge BPF memory to this limit.
-    #[error("cannot raise the limit of locked memory: {0}. Grant CAP_SYS_RESOURCE or set LimitMEMLOCK=infinity")]
+    #[error(
+        "cannot raise the limit of locked memory: {0}. Grant CAP_SYS_RESOURCE or set LimitMEMLOCK=infinity"
+    )]
     Memlock(#[source] io::Error),
     /// The maps could not be made, or the object does not fit the kernel.
-    #[error("cannot load the kernel programs: {0}. pptpscope needs Linux 5.10 or newer with CONFIG_BPF_SYSCALL")]
+    #[error(
+        "cannot load the kernel programs: {0}. pptpscope needs Linux 5.10 or newer with CONFIG_BPF_SYSCALL"
+    )]
     Object(#[source] EbpfError),
     /// The verifier refused a program.
-    #[error("the kernel refuses program {name}: {reason}. This is a bug in pptpscope: report it with the output of uname -a\n{log}")]
+    #[error(
+        "the kernel refuses program {name}: {reason}. This is a bug in pptpscope: report it with the output of uname -a\n{log}"
+    )]
     Rejected {
         /// Name of the program.
         name: &'static str,

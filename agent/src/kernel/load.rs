@@ -45,7 +45,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_sessions: 4096, ring_bytes: 1 << 20, fragment_entries: 1024, tc: TcMode::Auto, debug: false }
+        Self {
+            max_sessions: 4096,
+            ring_bytes: 1 << 20,
+            fragment_entries: 1024,
+            tc: TcMode::Auto,
+            debug: false,
+        }
     }
 }
 
@@ -158,7 +164,9 @@ impl Kernel {
     pub fn remove_flow(&mut self, key: &FlowKey) -> Result<(), ReadError> {
         match self.flows.remove(key) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => {
+                Ok(())
+            }
             Err(source) => Err(ReadError { name: "FLOWS", source }),
         }
     }

@@ -102,7 +102,12 @@ struct Below<'a> {
 
 impl Below<'_> {
     /// The name of a watched device that carries packets of `index`.
-    fn watched_below(&mut self, index: u32, alone: &BTreeMap<u32, Verdict>, wanted: &Wanted) -> Option<String> {
+    fn watched_below(
+        &mut self,
+        index: u32,
+        alone: &BTreeMap<u32, Verdict>,
+        wanted: &Wanted,
+    ) -> Option<String> {
         let mut seen = BTreeSet::from([index]);
         let mut queue = self.directly_below(index);
         while let Some(lower) = queue.pop() {
