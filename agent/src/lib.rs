@@ -1,7 +1,10 @@
 //! The library behind the `pptpscope` program.
 //!
 //! Data flows one way: sources turn what they see into [`observation::Observation`]s, one pure
-//! correlator turns those into events, sinks write the events.
+//! correlator ([`session`]) turns those into [`event::Event`]s, sinks write the events.
 
+pub mod event;
 pub mod observation;
+pub mod session;
+pub mod time;
 pub mod wire;
