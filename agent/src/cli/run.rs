@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::EXIT_PRIVILEGE;
 use crate::agent::{Agent, Options};
-use crate::kernel::{IngressMode, privilege};
+use crate::kernel::{IngressMode, check_privileges};
 use crate::sink::lines::LineSink;
 
 /// Watches until SIGINT or SIGTERM.
@@ -84,7 +84,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         .with_target(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none())
         .init();
-    if let Err(missing) = privilege::check() {
+    if let Err(missing) = check_privileges() {
         eprintln!("pptpscope: {missing}");
         return Ok(ExitCode::from(EXIT_PRIVILEGE));
     }
