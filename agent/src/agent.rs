@@ -20,7 +20,7 @@ use crate::kernel::{
 use crate::observation::Observation;
 use crate::session::{self, Correlator};
 use crate::sink::lines::{self, LineSink};
-use crate::source::kernel::{KernelClock, flow, record};
+use crate::source::kernel::{KernelClock, flow, map_keys, record};
 use crate::time::Timestamp;
 use losses::Losses;
 use watch::Watch;
@@ -75,7 +75,6 @@ pub struct Options {
 }
 
 /// Everything that the loop works with.
-#[derive(Debug)]
 pub struct Agent {
     options: Options,
     host: String,
@@ -89,6 +88,8 @@ pub struct Agent {
     clock: KernelClock,
     losses: Losses,
     undecodable: u64,
+    /// Entries of the flow map when it was last read whole.
+    flows_used: u64,
     sink: LineSink,
     /// Events of the observation at hand; kept for its allocation.
     events: Vec<Event>,
@@ -126,6 +127,7 @@ impl Agent {
             clock: KernelClock::sample(),
             losses: Losses::default(),
             undecodable: 0,
+            flows_used: 0,
             events: Vec::new(),
             kernel,
             options,
@@ -215,16 +217,18 @@ impl Agent {
     fn advance(&mut self) -> Result<(), Error> {
         let now = KernelClock::now();
         let wanted = if self.correlator.wants_all_flows(now) {
-            self.kernel.flows()?.into_iter().map(|(key, flow)| (key.into(), flow)).collect()
+            let flows = self.kernel.flows()?;
+            self.flows_used = flows.len() as u64;
+            flows
         } else {
             let mut wanted = Vec::new();
-            for key in self.correlator.wanted_flows(now) {
-                wanted.extend(self.kernel.flow(&key.into())?.map(|flow| (key, flow)));
+            for key in self.correlator.wanted_flows(now).iter().flat_map(map_keys) {
+                wanted.extend(self.kernel.flow(&key)?.map(|counters| (key, counters)));
             }
             wanted
         };
         for (key, counters) in wanted {
-            self.correlator.observe(&flow(key, counters, now), &mut self.events);
+            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
         }
         self.correlator.advance(now, &mut self.events);
         self.forget_released()?;
@@ -233,8 +237,8 @@ impl Agent {
 
     /// Takes the flows of ended calls out of the kernel's map.
     fn forget_released(&mut self) -> Result<(), Error> {
-        for key in self.correlator.take_released() {
-            self.kernel.remove_flow(&key.into())?;
+        for key in self.correlator.take_released().iter().flat_map(map_keys) {
+            self.kernel.remove_flow(&key)?;
         }
         Ok(())
     }
@@ -265,8 +269,10 @@ impl Agent {
         self.watch.detach_all(&mut self.kernel);
         while self.drain()? > 0 {}
         let now = KernelClock::now();
-        for (key, counters) in self.kernel.flows()? {
-            self.correlator.observe(&flow(key.into(), counters, now), &mut self.events);
+        let flows = self.kernel.flows()?;
+        self.flows_used = flows.len() as u64;
+        for (key, counters) in flows {
+            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
         }
         self.correlator.finish(now, &mut self.events);
         self.write_events()?;

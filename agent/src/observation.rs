@@ -56,8 +56,8 @@ pub enum What {
     Segment(Segment),
     /// A PPP negotiation frame in GRE.
     Ppp(PppFrame),
-    /// Counters of one direction of one call.
-    Flow(FlowKey, Flow),
+    /// Counters of one direction of one call, and which way its packets pass this host.
+    Flow(FlowKey, Direction, Flow),
     /// A ppp interface appeared or changed.
     PppInterface(PppInterface),
     /// The interface with this index is gone.
@@ -101,23 +101,6 @@ pub struct FlowKey {
     pub destination: Ipv4Addr,
     /// Call id that the receiver assigned.
     pub call_id: u16,
-}
-
-impl From<pptpscope_common::FlowKey> for FlowKey {
-    fn from(key: pptpscope_common::FlowKey) -> Self {
-        Self { source: key.source.into(), destination: key.destination.into(), call_id: key.call_id }
-    }
-}
-
-impl From<FlowKey> for pptpscope_common::FlowKey {
-    fn from(key: FlowKey) -> Self {
-        Self {
-            source: key.source.octets(),
-            destination: key.destination.octets(),
-            call_id: key.call_id,
-            _pad: 0,
-        }
-    }
 }
 
 /// A pppN and its addresses.

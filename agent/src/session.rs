@@ -111,7 +111,7 @@ impl Correlator {
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
-            What::Flow(key, flow) => self.flow(at, *key, flow),
+            What::Flow(key, direction, flow) => self.flow(at, *key, *direction, flow),
             What::PppInterface(interface) => self.ppp_interface(at, interface, out),
             What::InterfaceGone(index) => {
                 self.ppp_interfaces.remove(index);
@@ -153,7 +153,8 @@ impl Correlator {
         self.next_stats.is_some_and(|due| due <= now)
     }
 
-    /// Flows whose last counters are wanted before `advance(now)`: their calls are about to end.
+    /// Flows whose counters are wanted before `advance(now)`: something is due for their calls,
+    /// perhaps their end.
     pub fn wanted_flows(&self, now: Timestamp) -> Vec<FlowKey> {
         self.deadlines
             .iter()

@@ -34,7 +34,7 @@ impl Agent {
                 flows_full: refused(Refusal::FlowsFull),
                 fragment_unmatched: refused(Refusal::FragmentUnmatched),
             },
-            flows: Table { used: self.kernel.flow_count()?, limit: self.kernel.max_flows().into() },
+            flows: Table { used: self.flows_used, limit: self.kernel.max_flows().into() },
             sessions: Table { used: sessions.live, limit: self.options.max_sessions.into() },
             sessions_evicted: sessions.evicted,
             undecodable: self.undecodable + self.records.malformed(),

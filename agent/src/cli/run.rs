@@ -36,8 +36,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     status_interval: u32,
 
-    /// Calls that are followed at once. Memory for them is taken as they come, at most 2 x 192
-    /// bytes in the kernel for each.
+    /// Calls that are followed at once. The kernel keeps two map entries of about 200 bytes for
+    /// each, taken at the start.
     #[arg(long, value_name = "CALLS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
     max_sessions: u32,
 

@@ -37,16 +37,19 @@ pub(super) struct Strangers {
 struct Stranger {
     since: Timestamp,
     seen: Timestamp,
+    direction: Direction,
     flow: Flow,
 }
 
 impl Strangers {
-    fn see(&mut self, at: Timestamp, key: FlowKey, flow: &Flow) {
+    fn see(&mut self, at: Timestamp, key: FlowKey, direction: Direction, flow: &Flow) {
         if let Some(known) = self.flows.get_mut(&key) {
-            known.seen = at;
-            known.flow = *flow;
+            if known.direction == direction {
+                known.seen = at;
+                known.flow = *flow;
+            }
         } else if self.flows.len() < MAX_STRANGERS {
-            self.flows.insert(key, Stranger { since: at, seen: at, flow: *flow });
+            self.flows.insert(key, Stranger { since: at, seen: at, direction, flow: *flow });
         }
     }
 
@@ -129,9 +132,12 @@ impl Tombstones {
 
 impl Correlator {
     /// Counters of one direction.
-    pub(super) fn flow(&mut self, at: Timestamp, key: FlowKey, flow: &Flow) {
+    pub(super) fn flow(&mut self, at: Timestamp, key: FlowKey, direction: Direction, flow: &Flow) {
         if let Some(call) = self.flows.get(&key).and_then(|serial| self.calls.get_mut(serial)) {
             let sender = call.sender_on(&key);
+            if !call.traffic.follows(sender, direction) {
+                return;
+            }
             if flow.packets != call.traffic.of(sender).packets {
                 call.last_seen = call.last_seen.max(at);
             }
@@ -139,7 +145,7 @@ impl Correlator {
         } else if self.tombstones.contains(&key) {
             self.released.push(key);
         } else {
-            self.strangers.see(at, key, flow);
+            self.strangers.see(at, key, direction, flow);
         }
     }
 
@@ -159,8 +165,8 @@ impl Correlator {
             // Its other half may have taken it along already.
             let Some(stranger) = self.strangers.flows.remove(&key) else { continue };
             let other = self.strangers.other_half(&key, &stranger.flow);
-            let other = other.and_then(|other| Some((other, self.strangers.flows.remove(&other)?.flow)));
-            self.adopt(now, key, &stranger.flow, other, out);
+            let other = other.and_then(|other| Some((other, self.strangers.flows.remove(&other)?)));
+            self.adopt(now, key, &stranger, other, out);
         }
     }
 
@@ -168,14 +174,14 @@ impl Correlator {
         &mut self,
         now: Timestamp,
         key: FlowKey,
-        flow: &Flow,
-        other: Option<(FlowKey, Flow)>,
+        stranger: &Stranger,
+        other: Option<(FlowKey, Stranger)>,
         out: &mut Vec<Event>,
     ) {
         // This host is the VPN host: what comes in is from a client, unless a control connection
         // between the two says otherwise.
         let sender = self.role_of(key.source, key.destination).unwrap_or({
-            if flow.direction == Direction::Egress as u8 { Party::Server } else { Party::Client }
+            if stranger.direction == Direction::Egress { Party::Server } else { Party::Client }
         });
         let (client, server) = match sender {
             Party::Client => (key.source, key.destination),
@@ -195,9 +201,10 @@ impl Correlator {
         }
         call.connection = self.only_connection_between(client, server);
         call.client_port = call.connection.map(|key| key.client.port());
-        call.traffic.update(sender, flow);
-        if let Some((_, flow)) = &other {
-            call.traffic.update(sender.peer(), flow);
+        let halves = [Some((sender, stranger)), other.as_ref().map(|(_, half)| (sender.peer(), half))];
+        for (from, half) in halves.into_iter().flatten() {
+            call.traffic.follows(from, half.direction);
+            call.traffic.update(from, &half.flow);
         }
         let carries_data = call.traffic.carries_data();
         self.insert(now, serial, call, out);

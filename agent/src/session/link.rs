@@ -24,9 +24,14 @@ impl Correlator {
     ) {
         let Some(serial) = self.call_of_flow(at, origin, observed.flow, out) else { return };
         let Some(call) = self.calls.get_mut(&serial) else { return };
+        let sender = call.sender_on(&observed.flow);
+        if let Origin::Wire { direction, .. } = origin
+            && !call.traffic.follows(sender, direction)
+        {
+            return;
+        }
         call.last_seen = call.last_seen.max(at);
         call.negotiation_frames += 1;
-        let sender = call.sender_on(&observed.flow);
         let copy = observed.gre_sequence.is_some_and(|number| call.negotiation.is_copy(sender, number));
         let frame = observed.frame.as_ref().ok();
         if let (Some(frame), false) = (frame, copy) {

@@ -3,16 +3,24 @@
 use crate::event::gre::{Counters, GreStats};
 use crate::event::session::Rate;
 use crate::event::{Party, PerParty};
-use crate::observation::Flow;
+use crate::observation::{Direction, Flow};
 
 /// Counters of both directions, and what of them was reported.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
     latest: PerParty<Counters>,
     reported: PerParty<Counters>,
+    sighting: PerParty<Option<Direction>>,
 }
 
 impl Traffic {
+    /// Whether packets of `sender` that pass this host in `direction` are to be taken. A host that
+    /// forwards a call sees each packet twice, coming in and going out: the first sighting decides
+    /// which of the two is followed.
+    pub(super) fn follows(&mut self, sender: Party, direction: Direction) -> bool {
+        *self.sighting.of_mut(sender).get_or_insert(direction) == direction
+    }
+
     /// Takes the latest counters of what `sender` sent.
     pub(super) fn update(&mut self, sender: Party, flow: &Flow) {
         *self.latest.of_mut(sender) = Counters::from(flow);

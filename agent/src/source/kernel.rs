@@ -45,7 +45,11 @@ fn nanoseconds(clock: ClockId) -> i64 {
 /// # Errors
 ///
 /// When the packet in it is not what the kernel program took it for.
-pub fn record(header: &RecordHeader, packet: &[u8], clock: KernelClock) -> Result<Observation, packet::Error> {
+pub fn record(
+    header: &RecordHeader,
+    packet: &[u8],
+    clock: KernelClock,
+) -> Result<Observation, packet::Error> {
     let what = packet::decode(Bytes::copy_from_slice(packet))?;
     let direction = Direction::from_byte(header.direction).unwrap_or(Direction::Ingress);
     Ok(Observation {
@@ -57,6 +61,21 @@ pub fn record(header: &RecordHeader, packet: &[u8], clock: KernelClock) -> Resul
 }
 
 /// The observation that an entry of the flow map is, read at `at`.
-pub fn flow(key: FlowKey, flow: Flow, at: Timestamp) -> Observation {
-    Observation { at, clock: Clock::Agent, origin: Origin::Counters, what: What::Flow(key, flow) }
+pub fn flow(key: &pptpscope_common::FlowKey, flow: Flow, at: Timestamp) -> Observation {
+    let direction = Direction::from_byte(key.direction).unwrap_or(Direction::Ingress);
+    let key =
+        FlowKey { source: key.source.into(), destination: key.destination.into(), call_id: key.call_id };
+    Observation { at, clock: Clock::Agent, origin: Origin::Counters, what: What::Flow(key, direction, flow) }
+}
+
+/// The entries of the flow map that a flow may have: a host that forwards it sees it coming in and
+/// going out.
+pub fn map_keys(key: &FlowKey) -> [pptpscope_common::FlowKey; 2] {
+    [Direction::Ingress, Direction::Egress].map(|direction| pptpscope_common::FlowKey {
+        source: key.source.octets(),
+        destination: key.destination.octets(),
+        call_id: key.call_id,
+        direction: direction as u8,
+        _pad: 0,
+    })
 }

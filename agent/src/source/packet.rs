@@ -55,11 +55,8 @@ pub fn decode(bytes: Bytes) -> Result<What, Error> {
             // What the later fragments carry is not here, and its length is not known.
             let cut = if packet.more_fragments { usize::from(u16::MAX) } else { cut };
             let gre = gre::Packet::decode(packet.payload.into_bytes(), cut)?;
-            let flow = FlowKey {
-                source: packet.source,
-                destination: packet.destination,
-                call_id: gre.call_id,
-            };
+            let flow =
+                FlowKey { source: packet.source, destination: packet.destination, call_id: gre.call_id };
             let frame = ppp::Frame::decode(gre.payload.into_bytes(), gre.missing_bytes);
             Ok(What::Ppp(PppFrame { flow, gre_sequence: gre.sequence, frame }))
         }
