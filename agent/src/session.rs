@@ -15,6 +15,9 @@ mod phase;
 mod report;
 mod traffic;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -30,16 +30,8 @@ impl Correlator {
         if is_open_request && sender == Party::Client {
             self.open_request(at, key, segment.sequence, out);
         }
-        // A bare FIN or RST of a connection that nobody knows tells nothing.
-        if !self.connections.contains_key(&key) {
-            if segment.payload.is_empty() {
-                return;
-            }
-            if self.connections.len() >= self.config.max_sessions {
-                self.evicted += 1;
-                return;
-            }
-            self.connections.insert(key, Connection::new(at));
+        if !self.connections.contains_key(&key) && !self.join(at, key, segment.payload.is_empty()) {
+            return;
         }
         let Some(connection) = self.connections.get_mut(&key) else { return };
         connection.last_seen = at;
@@ -73,6 +65,44 @@ impl Correlator {
             self.disconnect(at, key, Cause::TcpReset, sender, out);
         } else if segment.flags.contains(Flags::FIN) {
             self.finish_half(at, key, sender, out);
+        }
+    }
+
+    /// Joins a connection whose beginning was not seen. It belongs to the call between its ends that
+    /// was met by its traffic, if there is only one. Returns whether the connection is followed.
+    fn join(&mut self, at: Timestamp, key: ConnectionKey, is_bare: bool) -> bool {
+        let ends = (*key.client.ip(), *key.server.ip());
+        let mut orphans = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.connection.is_none() && (call.client, call.server) == ends);
+        let orphan = match (orphans.next(), orphans.next()) {
+            (Some((serial, _)), None) => Some(*serial),
+            _ => None,
+        };
+        // A bare FIN or RST of a connection that nobody knows tells nothing.
+        if is_bare && orphan.is_none() {
+            return false;
+        }
+        if self.connections.len() >= self.config.max_sessions {
+            self.evicted += 1;
+            return false;
+        }
+        self.connections.insert(key, Connection::new(at));
+        if let Some(serial) = orphan {
+            self.bind(serial, key);
+        }
+        true
+    }
+
+    /// The call is on this connection.
+    fn bind(&mut self, serial: Serial, key: ConnectionKey) {
+        let Some(call) = self.calls.get_mut(&serial) else { return };
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if call.connection.is_none() {
+            call.connection = Some(key);
+            call.client_port = Some(key.client.port());
+            connection.calls.push(serial);
         }
     }
 
@@ -142,8 +172,11 @@ impl Correlator {
         out: &mut Vec<Event>,
     ) {
         let serial = self.call_of(at, key, sender, &message, out);
-        if let Some(call) = serial.and_then(|serial| self.calls.get_mut(&serial)) {
-            call.control_messages += 1;
+        if let Some(serial) = serial {
+            self.bind(serial, key);
+            if let Some(call) = self.calls.get_mut(&serial) {
+                call.control_messages += 1;
+            }
         }
         self.assign_ids(at, serial, sender, &message, out);
         let call = serial.and_then(|serial| self.calls.get(&serial));
@@ -186,10 +219,10 @@ impl Correlator {
         };
         match message {
             Message::OutgoingCallRequest(request) => {
-                Some(self.call_for_request(at, key, sender, request.call_id, out))
+                self.call_for_request(at, key, sender, request.call_id, out)
             }
             Message::IncomingCallRequest(request) => {
-                Some(self.call_for_request(at, key, sender, request.call_id, out))
+                self.call_for_request(at, key, sender, request.call_id, out)
             }
             Message::OutgoingCallReply(reply) => by_id(self, sender.peer(), reply.peer_call_id)
                 .or_else(|| self.only_call_without_id(key, sender)),
@@ -221,16 +254,16 @@ impl Correlator {
         sender: Party,
         call_id: u16,
         out: &mut Vec<Event>,
-    ) -> Serial {
+    ) -> Option<Serial> {
         let calls = self.connections.get(&key).map(|connection| connection.calls.clone());
         for serial in calls.unwrap_or_default() {
             let Some(call) = self.calls.get(&serial) else { continue };
             let unanswered = call.call_id(sender.peer()).is_none() && !call.phases.is_ending();
             if unanswered && call.call_id(sender).is_none_or(|known| known == call_id) {
-                return serial;
+                return Some(serial);
             }
         }
-        self.begin_on(at, key, Phase::Call, out)
+        self.make_room(at, out).then(|| self.begin_on(at, key, Phase::Call, out))
     }
 
     /// The call of the connection that still waits for `party`'s id, if there is only one.
