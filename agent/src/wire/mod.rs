@@ -26,3 +26,6 @@ mod text;
 
 pub use payload::Payload;
 pub use text::Hex;
+
+#[cfg(test)]
+mod secrets_tests;

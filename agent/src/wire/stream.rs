@@ -39,16 +39,20 @@ pub enum Item {
 }
 
 /// Why bytes are no control message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Garbage {
-    /// The stream was joined between two message starts: the rest of a message, nothing wrong.
+    /// Nothing is wrong: we came in the middle of a message.
+    #[error("joined in the middle of a message")]
     Joined,
     /// A gap swallowed the beginning or the end of a message.
+    #[error("a gap cut the message")]
     AfterGap,
     /// The connection ended inside a message.
+    #[error("the connection ended inside a message")]
     Incomplete,
     /// Not a control message.
-    NotPptp(Error),
+    #[error("not PPTP: {0}")]
+    NotPptp(#[from] Error),
 }
 
 /// Orders and cuts one direction of a control connection, in bounded memory.
@@ -162,8 +166,11 @@ impl Assembler {
                 self.in_order(new, items);
                 self.drain(items);
             }
-        } else if ahead(next, sequence).is_some() {
-            self.hold(sequence, payload);
+        } else if let Some(distance) = ahead(next, sequence) {
+            // One further without payload: the sender's FIN took a number.
+            if distance > 1 || !payload.is_empty() {
+                self.hold(sequence, payload);
+            }
             while self.pending.len() > MAX_PENDING || self.pending_bytes() > MAX_PENDING_BYTES {
                 let Some(gap) = self.gap() else { break };
                 self.skip_gap(gap, items);
@@ -233,7 +240,7 @@ impl Assembler {
         while let Some(rest) = self.partial.get(done..).filter(|rest| !rest.is_empty()) {
             match Message::decode(rest) {
                 Ok(message) => {
-                    done += usize::from(message.message_type().length().unwrap_or(HEADER_BYTES));
+                    done += message.message_type().length().unwrap_or(HEADER_BYTES);
                     self.end_run(items);
                     items.push(Item::Message(message));
                 }
@@ -306,3 +313,7 @@ fn may_begin_message(bytes: &[u8]) -> bool {
     // The first byte is the high half of a length of at most MAX_BYTES.
     bytes.first() == Some(&0) && bytes.iter().skip(2).zip(FIXED).all(|(byte, fixed)| *byte == fixed)
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

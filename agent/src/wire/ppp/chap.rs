@@ -185,6 +185,10 @@ fn name(raw: Raw<'_>) -> Result<(u8, String), Error> {
     let mut reader = Reader::new(raw.data);
     let value_size = reader.u8().ok_or(field)?;
     reader.take(usize::from(value_size)).ok_or(field)?;
+    // Half a name is no name.
+    if raw.cut {
+        return Err(field);
+    }
     Ok((value_size, text::escape(reader.rest())))
 }
 

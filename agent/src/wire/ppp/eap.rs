@@ -83,7 +83,7 @@ impl Packet {
             let kind = reader.u8().ok_or(Error::Field { protocol: Protocol::Eap, code: raw.code })?;
             packet.kind = Some(kind.into());
             match Type::from(kind) {
-                Type::Identity if code == Code::Response => {
+                Type::Identity if code == Code::Response && !raw.cut => {
                     packet.identity = Some(text::escape(reader.rest()));
                 }
                 Type::Nak => packet.desired = reader.rest().iter().map(|kind| (*kind).into()).collect(),

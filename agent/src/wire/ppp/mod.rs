@@ -192,7 +192,7 @@ pub enum Frame {
     Ipcp(ipcp::Packet),
     /// IPv6 control.
     Ipv6cp(ipv6cp::Packet),
-    /// Another control protocol.
+    /// Another control protocol, or a packet whose fields the capture cut.
     Other {
         /// Which.
         #[serde(rename = "name")]
@@ -220,12 +220,24 @@ impl Frame {
         Self::of(&Framed::decode(bytes, missing_bytes)?)
     }
 
-    /// Decodes the information field of a frame.
+    /// Decodes the information field of a frame. Where the capture cut the fields of a control packet, its
+    /// code and identifier are left: [`Frame::Other`].
     ///
     /// # Errors
     ///
     /// When lengths or fields are impossible.
     pub fn of(framed: &Framed) -> Result<Self, Error> {
+        let protocol = framed.protocol;
+        Self::fields(framed).or_else(|error| {
+            let raw = cp::Raw::decode(protocol, &framed.information, framed.missing_bytes);
+            match raw {
+                Ok(raw) if raw.cut => Ok(Self::Other { protocol, code: raw.code, id: raw.id }),
+                _ => Err(error),
+            }
+        })
+    }
+
+    fn fields(framed: &Framed) -> Result<Self, Error> {
         let (bytes, missing) = (&*framed.information, framed.missing_bytes);
         Ok(match framed.protocol {
             Protocol::Lcp => Self::Lcp(lcp::Packet::decode(bytes, missing)?),
@@ -282,6 +294,9 @@ impl Frame {
             Self::Ccp(packet) => packet.code().name(),
             Self::Ipcp(packet) => packet.code().name(),
             Self::Ipv6cp(packet) => packet.code().name(),
+            Self::Other { protocol: Protocol::Pap, code, .. } => pap::Code::from(*code).name(),
+            Self::Other { protocol: Protocol::Chap, code, .. } => chap::Code::from(*code).name(),
+            Self::Other { protocol: Protocol::Eap, code, .. } => eap::Code::from(*code).name(),
             Self::Other { code, .. } => cp::Code::from(*code).name(),
             Self::Data { .. } => return None,
         })
