@@ -130,7 +130,7 @@ fn the_search_finds_what_is_there() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
     fn no_secret_is_anywhere(secret in proptest::collection::vec(any::<u8>(), 6..50)) {
         prop_assert_eq!(leaks(&secret), Vec::<String>::new());
