@@ -47,6 +47,9 @@ pub enum Garbage {
     /// A gap swallowed the beginning or the end of a message.
     #[error("a gap cut the message")]
     AfterGap,
+    /// No message begins in more bytes than the longest one has, after joining or a gap.
+    #[error("no message in sight")]
+    NoMessage,
     /// The connection ended inside a message.
     #[error("the connection ended inside a message")]
     Incomplete,
@@ -261,7 +264,7 @@ impl Assembler {
         run.bytes += bytes as u64;
         if run.bytes >= GARBAGE_REPORT_BYTES && !run.reported {
             run.reported = true;
-            items.push(Item::Garbage { bytes: GARBAGE_REPORT_BYTES, why: run.why });
+            items.push(run.report());
         }
     }
 
@@ -279,7 +282,7 @@ impl Assembler {
             && run.bytes > 0
             && !run.reported
         {
-            items.push(Item::Garbage { bytes: run.bytes.min(GARBAGE_REPORT_BYTES), why: run.why });
+            items.push(run.report());
         }
     }
 }
@@ -287,6 +290,14 @@ impl Assembler {
 impl Run {
     const fn new(why: Garbage) -> Self {
         Self { bytes: 0, why, reported: false }
+    }
+
+    fn report(&self) -> Item {
+        let why = match self.why {
+            Garbage::Joined | Garbage::AfterGap if self.bytes >= MAX_BYTES as u64 => Garbage::NoMessage,
+            why => why,
+        };
+        Item::Garbage { bytes: self.bytes.min(GARBAGE_REPORT_BYTES), why }
     }
 }
 

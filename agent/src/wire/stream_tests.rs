@@ -174,6 +174,13 @@ fn finds_the_thread_again_behind_an_oversized_length() {
 }
 
 #[test]
+fn joining_what_is_not_pptp_is_garbage() {
+    let mut assembler = Assembler::new();
+    assert_eq!(assembler.segment(0, false, &[0xaa; 300]), []);
+    assert_eq!(assembler.finish(), [Item::Garbage { bytes: 300, why: Garbage::NoMessage }]);
+}
+
+#[test]
 fn an_end_inside_a_message_is_reported() {
     let mut assembler = opened(0);
     assert_eq!(assembler.segment(0, false, &echo(1).encode()[..15]), []);

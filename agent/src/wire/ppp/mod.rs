@@ -197,7 +197,7 @@ pub enum Frame {
         /// Which.
         #[serde(rename = "name")]
         protocol: Protocol,
-        /// Code of the packet, as in [`cp::Code`] for most.
+        /// Code of the packet, a number.
         code: u8,
         /// Identifier of the packet.
         id: u8,
@@ -311,5 +311,7 @@ pub fn encode_frame(protocol: Protocol, information: &[u8]) -> Vec<u8> {
     out
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
