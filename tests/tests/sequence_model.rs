@@ -1,7 +1,7 @@
 //! Two independent computations of DESIGN chapter 4 agree: the kernel's window of 64 bits and the
 //! judge's set of all numbers.
 
-use pptpscope_common::sequence::Sequence;
+use pptpscope_common::Sequence;
 use pptpscope_tests::model::{Books, Model};
 use proptest::prelude::*;
 
