@@ -152,6 +152,18 @@ impl Kernel {
             .map_err(|source| ReadError { name: "FLOWS", source })
     }
 
+    /// The counters of one flow now; None when it is not there.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, ReadError> {
+        match self.flows.get(key, 0) {
+            Ok(flow) => Ok(Some(flow)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(source) => Err(ReadError { name: "FLOWS", source }),
+        }
+    }
+
     /// Flows that fit: two per call.
     pub fn max_flows(&self) -> u32 {
         self.max_flows

@@ -1,1 +1,0 @@
-//! Pure decoders of what is on the wire.
