@@ -273,7 +273,8 @@ password_of() {
 	esac
 }
 
-# dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's.
+# dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's. PASSWORD, when
+# set, is what the user types.
 dial() {
 	local ns=$1 user=$2 options
 	shift 2
@@ -281,7 +282,7 @@ dial() {
 	mapfile -t options <"$SCENARIO/client-options"
 	# shellcheck disable=SC2086
 	spawn "$ns" pppd pty "pptp $SERVER --nolaunchpppd" nodetach noauth user "$user" \
-		password "$(password_of "$user")" remotename vpn require-mppe-128 refuse-eap \
+		password "${PASSWORD:-$(password_of "$user")}" remotename vpn require-mppe-128 refuse-eap \
 		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 5 \
 		lcp-echo-interval 30 lcp-echo-failure 4 debug ${options[*]} "$@" \
 		>"$OUT/$ns-pppd.txt" 2>&1
@@ -345,6 +346,13 @@ ping_tunnel() {
 	step "$1 pings through the tunnel"
 	on "$1" ping -q -i 0.05 -c "${2:-5}" -W 5 "$TUNNEL_SERVER" >"$STATE/ping" 2>&1 ||
 		fail "$1: no ping through the tunnel: $(tail -n 2 "$STATE/ping" | head -n 1)"
+}
+
+# flood CLIENT COUNT: pings that follow each other closely; some may be lost.
+flood() {
+	step "$1 sends $2 pings"
+	on "$1" ping -q -i 0.005 -c "$2" -s 200 -W 1 "$TUNNEL_SERVER" >"$STATE/flood" 2>&1 ||
+		fail "$1: no ping came back"
 }
 
 # bulk CLIENT up|down SIZE [OPTION...]: a transfer with iperf3 through the tunnel; OPTIONs are
