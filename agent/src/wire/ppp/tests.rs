@@ -138,7 +138,14 @@ fn unknown_and_misshapen_options_are_kept_raw() {
             &[4, 9, 0xc0, 0x25, 0, 0, 0, 100, 1],
         ]
         .concat(),
-        &[raw(200, &[0xde, 0xad]), raw(1, &[5]), raw(5, &[1, 2, 3, 4, 5]), raw(7, &[0]), raw(3, &[0xc2])],
+        &[
+            raw(200, &[0xde, 0xad]),
+            raw(1, &[5]),
+            raw(5, &[1, 2, 3, 4, 5]),
+            raw(7, &[0]),
+            raw(3, &[0xc2]),
+            raw(4, &[0xc0, 0x25, 0, 0, 0, 100, 1]),
+        ],
     );
 }
 
