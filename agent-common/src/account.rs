@@ -54,8 +54,8 @@ pub enum Refusal {
     Version0 = 1,
     /// GRE version 2 or above: not defined.
     VersionUnknown = 2,
-    /// Version 1 without the protocol type 0x880B or the key that RFC 2637 demands, or with the
-    /// checksum, routing or recursion bits that it forbids.
+    /// Version 1 without the protocol type 0x880B or the key that RFC 2637 demands, or with one of
+    /// the bits that it forbids (checksum, routing, strict source route, recursion, flags).
     NotPptp = 3,
     /// The flow map is full: raise `--max-sessions`.
     FlowsFull = 4,

@@ -6,6 +6,10 @@ use crate::sequence::Sequence;
 ///
 /// The call id of an enhanced GRE packet is always the receiver's (RFC 2637, section 4.1), so two
 /// clients behind one address differ in it, and the two directions of a call have different keys.
+///
+/// A host that forwards somebody else's call sees each of its packets twice, once coming in and
+/// once going out. `direction` keeps the two sightings apart; without it every forwarded packet
+/// would count double and look like a duplicate.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
@@ -15,8 +19,10 @@ pub struct FlowKey {
     pub destination: [u8; 4],
     /// Call id in the GRE key field, host byte order.
     pub call_id: u16,
+    /// A [`crate::Direction`] as the host sees it.
+    pub direction: u8,
     /// Always zero: hash maps compare every byte.
-    pub _pad: u16,
+    pub _pad: u8,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 12);
@@ -37,12 +43,12 @@ pub struct FragmentKey {
 
 const _: () = assert!(size_of::<FragmentKey>() == 12);
 
-/// What is counted of one direction of one call.
+/// What is counted of one direction of one call: two cache lines' worth.
 ///
 /// `packets`, `bytes` and the other sums are added atomically. `sequence` is not: a tunnel is
 /// received on one CPU (receive-side scaling hashes the addresses only) and transmitted under the
 /// lock of its PPP channel or by one pptpctrl process, so its packets come one after another.
-#[repr(C, align(64))]
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// GRE packets. A fragmented one counts once.
@@ -67,15 +73,9 @@ pub struct Flow {
     pub ifindex: u32,
     /// Packets with the A bit.
     pub acks: u64,
-    /// A [`crate::Direction`] as the host sees it.
-    pub direction: u8,
-    /// Always zero.
-    pub _pad: [u8; 7],
-    /// Always zero: fills the third cache line.
-    pub _reserved: [u64; 7],
 }
 
-const _: () = assert!(size_of::<Flow>() == 192);
+const _: () = assert!(size_of::<Flow>() == 128);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), plain integers, every bit pattern valid, no implicit padding (size asserted).
@@ -84,5 +84,5 @@ unsafe impl aya::Pod for FlowKey {}
 // SAFETY: as above.
 unsafe impl aya::Pod for FragmentKey {}
 #[cfg(feature = "user")]
-// SAFETY: as above; 7 * 8 + 56 + 8 + 8 + 8 + 56 = 192 bytes.
+// SAFETY: as above; 7 * 8 + 56 + 4 + 4 + 8 = 128 bytes.
 unsafe impl aya::Pod for Flow {}

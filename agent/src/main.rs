@@ -1,3 +1,13 @@
 //! `pptpscope`: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match pptpscope::cli::main() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pptpscope: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,3 +1,62 @@
 //! `cargo xtask`: everything a developer does.
 
-fn main() {}
+mod agent;
+mod cache;
+mod command;
+mod console;
+mod lab;
+mod paths;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything a developer of pptpscope does.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what a fresh Debian machine with rustup lacks. Every other task does this for itself.
+    Setup,
+    /// Build the agent: one static program that runs on any kernel of the lab.
+    Build,
+    /// Build the agent and run it on this machine, with sudo where needed.
+    Run {
+        /// Arguments of `pptpscope run`, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// A real VPN in a virtual machine: play scenarios and judge what the agent says.
+    Lab {
+        #[command(subcommand)]
+        task: lab::Task,
+    },
+}
+
+/// Exit codes: 0 all well, 1 something that was checked is not as it should be, 2 the task could not
+/// be done.
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Setup => setup::everything().map(|()| true),
+        Task::Build => agent::build().map(|path| {
+            println!("{}", path.display());
+            true
+        }),
+        Task::Run { arguments } => agent::run(&arguments),
+        Task::Lab { task } => lab::task(task),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            console::error(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The running agent: kernel and devices in, correlator, lines out.
+
+mod losses;
+mod status;
+mod watch;
+
+use std::future::{self, Future};
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tracing::{debug, info, warn};
+
+use crate::event::agent::{self, Start, StopReason};
+use crate::event::{Body, Event, SCHEMA_VERSION, Severity};
+use crate::kernel::{
+    self, DebugLog, DeviceChange, Devices, DevicesError, IngressMode, Kernel, LoadError, ReadError, Records,
+};
+use crate::observation::Observation;
+use crate::session::{self, Correlator};
+use crate::sink::lines::{self, LineSink};
+use crate::source::kernel::{KernelClock, flow, map_keys, record};
+use crate::time::Timestamp;
+use losses::Losses;
+use watch::Watch;
+
+/// How often losses are looked for and the clocks are compared.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Ring records taken before the timers are looked at again.
+const DRAIN_LIMIT: usize = 1024;
+
+/// Why the agent cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel programs could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A map cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The devices of the host cannot be followed.
+    #[error(transparent)]
+    Devices(#[from] DevicesError),
+    /// The events cannot be written.
+    #[error(transparent)]
+    Sink(#[from] lines::Error),
+    /// Signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(#[source] io::Error),
+    /// The ring cannot be waited for.
+    #[error("cannot wait for the ring of the kernel programs: {0}")]
+    Ring(#[source] io::Error),
+}
+
+/// What `pptpscope run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Interfaces to watch; empty: choose.
+    pub interfaces: Vec<String>,
+    /// Hook for received packets.
+    pub ingress: IngressMode,
+    /// Interval of `gre.stats` and `session.stats`.
+    pub stats_interval: Duration,
+    /// Interval of `agent.status`.
+    pub status_interval: Duration,
+    /// Calls that are followed at once.
+    pub max_sessions: u32,
+    /// Size of the ring, bytes.
+    pub ring_bytes: u32,
+    /// When to end without a signal.
+    pub duration: Option<Duration>,
+    /// Whether the kernel programs log rare packets.
+    pub kernel_log: bool,
+}
+
+/// Everything that the loop works with.
+pub struct Agent {
+    options: Options,
+    host: String,
+    started: Instant,
+    kernel: Kernel,
+    records: Records,
+    debug_log: Option<DebugLog>,
+    devices: Devices,
+    watch: Watch,
+    correlator: Correlator,
+    clock: KernelClock,
+    losses: Losses,
+    undecodable: u64,
+    /// Entries of the flow map when it was last read whole.
+    flows_used: u64,
+    sink: LineSink,
+    /// Events of the observation at hand; kept for its allocation.
+    events: Vec<Event>,
+}
+
+impl Agent {
+    /// Loads the kernel programs and attaches them. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; nothing stays in the kernel then.
+    pub fn start(options: Options, sink: LineSink) -> Result<Self, Error> {
+        let mut kernel = Kernel::load(&kernel::Config {
+            max_sessions: options.max_sessions,
+            ring_bytes: options.ring_bytes,
+            debug: options.kernel_log,
+            ..kernel::Config::default()
+        })?;
+        // Both are there: nobody took them before.
+        let records = kernel.records().map_err(Error::Ring)?.ok_or(LoadError::Missing { name: "RING" })?;
+        let debug_log = if options.kernel_log { kernel.debug_log().map_err(Error::Ring)? } else { None };
+        let uname = rustix::system::uname();
+        let host = uname.nodename().to_string_lossy().into_owned();
+        let mut agent = Self {
+            started: Instant::now(),
+            records,
+            debug_log,
+            devices: Devices::open()?,
+            watch: Watch::new(&options.interfaces, options.ingress),
+            correlator: Correlator::new(session::Config {
+                stats_interval: options.stats_interval,
+                max_sessions: options.max_sessions as usize,
+                ..session::Config::for_host(host.clone())
+            }),
+            clock: KernelClock::sample(),
+            losses: Losses::default(),
+            undecodable: 0,
+            flows_used: 0,
+            events: Vec::new(),
+            kernel,
+            options,
+            host,
+            sink,
+        };
+        let agent_start = Start {
+            schema_version: SCHEMA_VERSION.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            kernel_release: uname.release().to_string_lossy().into_owned(),
+            stats_interval_ns: u64::try_from(agent.options.stats_interval.as_nanos()).unwrap_or(u64::MAX),
+            max_sessions: agent.options.max_sessions,
+            ring_bytes: agent.options.ring_bytes,
+        };
+        agent.write(Severity::Info, Body::AgentStart { agent_start })?;
+        agent.watch.apply(&mut agent.kernel, &agent.devices);
+        let present: Vec<_> = agent.devices.current().filter_map(watch::ppp_interface).collect();
+        for what in present {
+            agent.observe(&Observation::of_device(KernelClock::now(), what))?;
+        }
+        agent.report_status()?;
+        Ok(agent)
+    }
+
+    /// Watches until a signal, the end of the time, or until nobody reads the events any more. Then
+    /// detaches everything and writes the last figures.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn run(mut self) -> Result<(), Error> {
+        let debug_log = self.debug_log.take();
+        let reason = tokio::select! {
+            reason = self.watch_until_end() => reason?,
+            error = pass_on(debug_log) => return Err(Error::Ring(error)),
+        };
+        self.stop(reason)
+    }
+
+    async fn watch_until_end(&mut self) -> Result<StopReason, Error> {
+        let mut stop = Box::pin(stop_signal(self.options.duration)?);
+        let mut housekeeping = interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_status = self.started + self.options.status_interval;
+        info!("watching; end with Ctrl-C");
+        loop {
+            let due = self.correlator.next_deadline().map(|at| at.ns_since(KernelClock::now()));
+            tokio::select! {
+                reason = &mut stop => return Ok(reason),
+                ready = self.records.readable() => ready.map_err(Error::Ring)?,
+                change = self.devices.next() => self.device_changed(change?)?,
+                () = wait(due) => {}
+                () = sleep_until(next_status) => {
+                    next_status = Instant::now() + self.options.status_interval;
+                    self.report_status()?;
+                }
+                _ = housekeeping.tick() => {
+                    self.clock = KernelClock::sample();
+                    self.report_losses()?;
+                }
+            }
+            self.drain()?;
+            self.advance()?;
+            if self.sink.is_closed() {
+                return Ok(StopReason::OutputClosed);
+            }
+        }
+    }
+
+    /// Takes what the ring holds.
+    fn drain(&mut self) -> Result<usize, Error> {
+        let Self { records, correlator, clock, events, undecodable, .. } = self;
+        let taken = records.drain(DRAIN_LIMIT, |header, packet| match record(&header, packet, *clock) {
+            Ok(observation) => correlator.observe(&observation, events),
+            Err(error) => {
+                *undecodable += 1;
+                debug!(%error, bytes = packet.len(), "cannot read a packet of the ring");
+            }
+        });
+        self.forget_released()?;
+        self.write_events()?;
+        Ok(taken)
+    }
+
+    /// Lets the correlator's time pass, with the counters that it wants for that.
+    fn advance(&mut self) -> Result<(), Error> {
+        let now = KernelClock::now();
+        let wanted = if self.correlator.wants_all_flows(now) {
+            let flows = self.kernel.flows()?;
+            self.flows_used = flows.len() as u64;
+            flows
+        } else {
+            let mut wanted = Vec::new();
+            for key in self.correlator.wanted_flows(now).iter().flat_map(map_keys) {
+                wanted.extend(self.kernel.flow(&key)?.map(|counters| (key, counters)));
+            }
+            wanted
+        };
+        for (key, counters) in wanted {
+            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
+        }
+        self.correlator.advance(now, &mut self.events);
+        self.forget_released()?;
+        self.write_events()
+    }
+
+    /// Takes the flows of ended calls out of the kernel's map.
+    fn forget_released(&mut self) -> Result<(), Error> {
+        for key in self.correlator.take_released().iter().flat_map(map_keys) {
+            self.kernel.remove_flow(&key)?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, observation: &Observation) -> Result<(), Error> {
+        self.correlator.observe(observation, &mut self.events);
+        self.write_events()
+    }
+
+    fn device_changed(&mut self, change: DeviceChange) -> Result<(), Error> {
+        let watched_before = self.watch.report();
+        if let DeviceChange::Removed { index, .. } = &change {
+            self.watch.gone(&mut self.kernel, *index);
+        }
+        self.watch.apply(&mut self.kernel, &self.devices);
+        if let Some(what) = watch::ppp_change(&change) {
+            self.observe(&Observation::of_device(KernelClock::now(), what))?;
+        }
+        if self.watch.report() != watched_before {
+            self.report_status()?;
+        }
+        Ok(())
+    }
+
+    /// Detaches everything, then takes and writes what is left.
+    fn stop(mut self, reason: StopReason) -> Result<(), Error> {
+        let interfaces = self.watch.report();
+        self.watch.detach_all(&mut self.kernel);
+        while self.drain()? > 0 {}
+        let now = KernelClock::now();
+        let flows = self.kernel.flows()?;
+        self.flows_used = flows.len() as u64;
+        for (key, counters) in flows {
+            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
+        }
+        self.correlator.finish(now, &mut self.events);
+        self.write_events()?;
+        self.report_losses()?;
+        let status = agent::Status { interfaces, ..self.status()? };
+        let agent_stop = agent::Stop { reason, status };
+        let last = self.event(Severity::Info, Body::AgentStop { agent_stop });
+        if !self.sink.close(&last)? && reason != StopReason::OutputClosed {
+            warn!("some events were not written: the reader of standard output is too slow or gone");
+        }
+        info!("stopped; everything is detached");
+        Ok(())
+    }
+
+    fn report_status(&mut self) -> Result<(), Error> {
+        let agent_status = self.status()?;
+        self.write(Severity::Info, Body::AgentStatus { agent_status })
+    }
+
+    fn report_losses(&mut self) -> Result<(), Error> {
+        let status = self.status()?;
+        for agent_loss in self.losses.since(&status) {
+            warn!(stage = ?agent_loss.stage, lost = agent_loss.lost, "lost; {}", agent_loss.remedy);
+            self.write(Severity::Warning, Body::AgentLoss { agent_loss })?;
+        }
+        Ok(())
+    }
+
+    /// An event of the agent itself.
+    fn event(&self, severity: Severity, body: Body) -> Event {
+        Event { ts: KernelClock::now(), body, severity, host: self.host.clone(), session: None }
+    }
+
+    fn write(&mut self, severity: Severity, body: Body) -> Result<(), Error> {
+        let event = self.event(severity, body);
+        Ok(self.sink.write(&event)?)
+    }
+
+    fn write_events(&mut self) -> Result<(), Error> {
+        for event in self.events.drain(..) {
+            self.sink.write(&event)?;
+        }
+        Ok(())
+    }
+}
+
+impl Observation {
+    /// A change of a device, seen now.
+    fn of_device(at: Timestamp, what: crate::observation::What) -> Self {
+        use crate::observation::{Clock, Origin};
+        Self { at, clock: Clock::Agent, origin: Origin::Devices, what }
+    }
+}
+
+/// Waits for `ns`, or for ever.
+async fn wait(ns: Option<u64>) {
+    match ns {
+        Some(ns) => sleep(Duration::from_nanos(ns)).await,
+        None => future::pending().await,
+    }
+}
+
+/// Passes the debug records of the kernel programs on, for ever.
+async fn pass_on(debug_log: Option<DebugLog>) -> io::Error {
+    match debug_log {
+        Some(log) => match log.run().await {
+            Ok(()) => future::pending().await,
+            Err(error) => error,
+        },
+        None => future::pending().await,
+    }
+}
+
+/// Completes when the agent should end. The handlers are in place when this returns.
+fn stop_signal(duration: Option<Duration>) -> Result<impl Future<Output = StopReason>, Error> {
+    let catch = |kind| signal(kind).map_err(Error::Signals);
+    // SIGHUP: the terminal is gone. Ending without detaching would leave filters behind.
+    let mut interrupt = catch(SignalKind::interrupt())?;
+    let mut terminate = catch(SignalKind::terminate())?;
+    let mut hangup = catch(SignalKind::hangup())?;
+    let end = wait(duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)));
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => StopReason::Signal,
+            _ = terminate.recv() => StopReason::Signal,
+            _ = hangup.recv() => StopReason::Signal,
+            () = end => StopReason::Duration,
+        }
+    })
+}

@@ -1,0 +1,66 @@
+//! `agent.loss`: what was lost since the last report, stage by stage.
+
+use crate::event::agent::{Loss, LossStage, Status};
+
+const RING: &str = "raise --ring-bytes, or find out what keeps the agent from reading";
+const SESSIONS: &str = "raise --max-sessions";
+const OUTPUT: &str = "read standard output faster, or write it to a file";
+const NETLINK: &str = "none needed: the devices were listed anew";
+const DECODE: &str = "none needed: malformed packets are normal; --verbose shows why";
+
+/// Totals that were reported, in the order of [`totals`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Losses {
+    reported: [u64; 7],
+}
+
+type Stage = (u64, LossStage, Option<&'static str>, &'static str);
+
+fn totals(status: &Status) -> [Stage; 7] {
+    [
+        (status.ring.control.ring_full, LossStage::Ring, Some("control"), RING),
+        (status.ring.ppp.ring_full, LossStage::Ring, Some("ppp"), RING),
+        (status.refused.flows_full, LossStage::Flows, None, SESSIONS),
+        (status.sessions_evicted, LossStage::Sessions, None, SESSIONS),
+        (status.events_dropped, LossStage::Output, None, OUTPUT),
+        (status.netlink_overruns, LossStage::Netlink, None, NETLINK),
+        (status.undecodable, LossStage::Decode, None, DECODE),
+    ]
+}
+
+impl Losses {
+    /// What `status` has more than was reported before.
+    pub(super) fn since(&mut self, status: &Status) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for (reported, (total, stage, kind, remedy)) in self.reported.iter_mut().zip(totals(status)) {
+            let lost = total.saturating_sub(*reported);
+            if lost > 0 {
+                *reported = total;
+                let (kind, remedy) = (kind.map(str::to_owned), remedy.to_owned());
+                losses.push(Loss { stage, kind, lost, total, remedy });
+            }
+        }
+        losses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_each_loss_once() {
+        let mut losses = Losses::default();
+        let mut status = Status::default();
+        assert!(losses.since(&status).is_empty());
+        status.ring.ppp.ring_full = 3;
+        status.events_dropped = 1;
+        let report = losses.since(&status);
+        let stages: Vec<_> = report.iter().map(|loss| (loss.stage, loss.lost, loss.total)).collect();
+        assert_eq!(stages, [(LossStage::Ring, 3, 3), (LossStage::Output, 1, 1)]);
+        assert_eq!(report[0].kind.as_deref(), Some("ppp"));
+        assert!(losses.since(&status).is_empty());
+        status.ring.ppp.ring_full = 5;
+        assert_eq!(losses.since(&status).first().map(|loss| (loss.lost, loss.total)), Some((2, 5)));
+    }
+}

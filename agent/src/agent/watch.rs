@@ -1,0 +1,157 @@
+//! Which interfaces are watched, and how; follows them as they come and go.
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use crate::event::agent::Interface;
+use crate::kernel::{
+    Attachment, Device, DeviceChange, Devices, Ingress, IngressMode, Kernel, LinkLayer, TcMechanism, Verdict,
+    Wanted, plan,
+};
+use crate::observation::{PppInterface, What};
+
+/// The interfaces that are watched or should be.
+#[derive(Debug)]
+pub(super) struct Watch {
+    wanted: Wanted,
+    mode: IngressMode,
+    /// By index: the name, and how it is attached or why it is not.
+    watched: BTreeMap<u32, (String, Result<Attachment, String>)>,
+    /// Whether it was said that there is nothing to watch.
+    said_idle: bool,
+}
+
+impl Watch {
+    pub(super) fn new(interfaces: &[String], mode: IngressMode) -> Self {
+        let wanted = if interfaces.is_empty() {
+            Wanted::Auto
+        } else {
+            Wanted::Named(interfaces.iter().cloned().collect())
+        };
+        Self { wanted, mode, watched: BTreeMap::new(), said_idle: false }
+    }
+
+    /// Attaches to what should be watched and leaves alone what should not, as the devices are now.
+    pub(super) fn apply(&mut self, kernel: &mut Kernel, devices: &Devices) {
+        let by_index: BTreeMap<u32, &Device> =
+            devices.current().map(|device| (device.index, device)).collect();
+        for choice in plan(devices.current(), &self.wanted) {
+            let Verdict::Watch { twice_with } = &choice.verdict else {
+                if self.watched.contains_key(&choice.index) {
+                    info!(interface = choice.name, "no longer watched");
+                    self.gone(kernel, choice.index);
+                }
+                continue;
+            };
+            if let Some((name, Ok(_))) = self.watched.get_mut(&choice.index) {
+                *name = choice.name;
+                continue;
+            }
+            if let Some(other) = twice_with {
+                warn!(interface = choice.name, "packets pass {other} too and are counted twice");
+            }
+            if let Some(device) = by_index.get(&choice.index) {
+                self.attach(kernel, device);
+            }
+        }
+        if self.watched.is_empty() && !std::mem::replace(&mut self.said_idle, true) {
+            match &self.wanted {
+                Wanted::Auto => warn!("no interface has an IPv4 address yet: waiting; --interface names one"),
+                Wanted::Named(names) => warn!("waiting for interface {names:?}"),
+            }
+        }
+        self.said_idle &= self.watched.is_empty();
+    }
+
+    fn attach(&mut self, kernel: &mut Kernel, device: &Device) {
+        let result = kernel.attach(device, self.mode).map_err(|error| error.to_string());
+        let before = self.watched.get(&device.index).map(|(_, result)| result);
+        match &result {
+            Ok(Attachment { ingress, tc, note }) => {
+                let note = note.as_deref().unwrap_or_default();
+                info!(interface = device.name, ?ingress, ?tc, note, "watched");
+            }
+            // A device that cannot be attached is tried again at its every change: say so once.
+            Err(error) if before.and_then(|before| before.as_ref().err()) != Some(error) => {
+                warn!(interface = device.name, "not watched: {error}");
+            }
+            Err(_) => {}
+        }
+        self.watched.insert(device.index, (device.name.clone(), result));
+    }
+
+    /// Leaves an interface alone, or notes that it is gone.
+    pub(super) fn gone(&mut self, kernel: &mut Kernel, index: u32) {
+        kernel.detach(index);
+        self.watched.remove(&index);
+    }
+
+    pub(super) fn detach_all(&mut self, kernel: &mut Kernel) {
+        for index in std::mem::take(&mut self.watched).into_keys() {
+            kernel.detach(index);
+        }
+    }
+
+    /// What `agent.status` says about the interfaces.
+    pub(super) fn report(&self) -> Vec<Interface> {
+        let mut report: Vec<Interface> = self
+            .watched
+            .iter()
+            .map(|(index, (name, result))| {
+                let tc = |attachment: &Attachment| match attachment.tc {
+                    TcMechanism::Tcx => "tcx",
+                    TcMechanism::Clsact => "clsact",
+                };
+                let attachment = result.as_ref().ok();
+                Interface {
+                    name: name.clone(),
+                    index: Some(*index),
+                    ingress: attachment.map(|attachment| match attachment.ingress {
+                        Ingress::Xdp => "xdp".to_owned(),
+                        Ingress::Tc => tc(attachment).to_owned(),
+                    }),
+                    egress: attachment.map(|attachment| tc(attachment).to_owned()),
+                    note: match result {
+                        Ok(attachment) => attachment.note.clone(),
+                        Err(error) => Some(error.clone()),
+                    },
+                }
+            })
+            .collect();
+        if let Wanted::Named(names) = &self.wanted {
+            let absent: Vec<_> =
+                names.iter().filter(|name| !report.iter().any(|known| known.name == **name)).collect();
+            report.extend(absent.into_iter().map(|name| Interface {
+                name: name.clone(),
+                index: None,
+                ingress: None,
+                egress: None,
+                note: Some("does not exist yet".into()),
+            }));
+        }
+        report
+    }
+}
+
+/// What a change of a device means to the correlator: only ppp devices do.
+pub(super) fn ppp_change(change: &DeviceChange) -> Option<What> {
+    match change {
+        DeviceChange::Changed(device) => ppp_interface(device),
+        DeviceChange::Removed { index, .. } => Some(What::InterfaceGone(*index)),
+    }
+}
+
+/// The device as the correlator knows it.
+pub(super) fn ppp_interface(device: &Device) -> Option<What> {
+    if device.layer != LinkLayer::Ppp {
+        return None;
+    }
+    let address = device.addresses.first();
+    Some(What::PppInterface(PppInterface {
+        index: device.index,
+        name: device.name.clone(),
+        local: address.map(|address| address.local),
+        peer: address.and_then(|address| address.peer),
+    }))
+}

@@ -1,0 +1,61 @@
+//! The command line: one file per subcommand.
+
+mod run;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code when the privileges for a command are missing.
+pub const EXIT_PRIVILEGE: u8 = 3;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "pptpscope",
+    version,
+    about = "Follows every PPTP call of this host in the kernel and writes one JSON line per fact.",
+    long_about = "Follows every PPTP call of this host, from the first SYN on port 1723 to the last GRE \
+                  packet, with small programs in the kernel, and writes one JSON line per fact.\n\n\
+                  It changes nothing on the host: no firewall rule, no module, no setting. When it \
+                  ends, everything it attached is gone.",
+    after_long_help = "EXAMPLES:\n  \
+        Watch every uplink of this host, lines on the terminal:\n    \
+            sudo pptpscope run\n  \
+        Watch one interface and keep the lines in a file:\n    \
+            sudo pptpscope run --interface eth0 >> /var/log/pptpscope.jsonl\n  \
+        Which calls failed, and how far did they get?\n    \
+            sudo pptpscope run | jq 'select(.event==\"session.end\" and .session_end.was_up==false)'\n\n\
+        EXIT STATUS:\n  \
+            0 ended as asked    1 failed    2 wrong usage    3 privileges are missing"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch this host and write events as JSON Lines to standard output.
+    Run(run::Args),
+    /// Print the JSON Schema of the events.
+    Schema,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Run(args) => run::main(&args),
+        Command::Schema => schema::main(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,26 @@
+//! The kernel side of the agent: the only place that knows aya and netlink.
+//!
+//! [`Kernel`] loads the programs once and attaches them to devices; [`Records`] is what they say;
+//! [`Devices`] follows the network interfaces; [`plan`] decides which of them to watch.
+//!
+//! One agent per network namespace: everything here acts on the namespace of the calling thread.
+
+mod attach;
+mod clsact;
+mod debug;
+mod devices;
+mod error;
+mod load;
+mod netlink;
+mod plan;
+mod privilege;
+mod records;
+
+pub use attach::{Attachment, Ingress, IngressMode, TcMechanism, TcMode};
+pub use debug::DebugLog;
+pub use devices::{Address, Device, DeviceChange, Devices, DevicesError, LinkLayer};
+pub use error::{AttachError, LoadError, ReadError};
+pub use load::{Config, Kernel};
+pub use plan::{Choice, Verdict, Wanted, plan};
+pub use privilege::{PrivilegeError, check as check_privileges};
+pub use records::Records;

@@ -1,0 +1,3 @@
+//! Consumers of events.
+
+pub mod lines;

@@ -1,0 +1,4 @@
+//! Producers of observations.
+
+pub mod kernel;
+pub mod packet;

@@ -1,0 +1,81 @@
+//! From what the kernel programs tell to observations.
+
+use bytes::Bytes;
+use pptpscope_common::{Direction, Flow, RecordHeader};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::packet;
+use crate::observation::{Clock, FlowKey, Observation, Origin, What};
+use crate::time::Timestamp;
+
+/// Turns the kernel's monotonic time into the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelClock {
+    /// CLOCK_REALTIME minus CLOCK_MONOTONIC, nanoseconds.
+    offset_ns: i64,
+}
+
+impl KernelClock {
+    /// Compares the two clocks as they are now. NTP and the administrator move the time of day, so
+    /// this is done again every second.
+    pub fn sample() -> Self {
+        let realtime = nanoseconds(ClockId::Realtime);
+        let monotonic = nanoseconds(ClockId::Monotonic);
+        Self { offset_ns: realtime.saturating_sub(monotonic) }
+    }
+
+    /// The time of day at which the kernel's clock showed `monotonic_ns`.
+    pub fn time_of_day(self, monotonic_ns: u64) -> Timestamp {
+        Timestamp::from_unix_ns(monotonic_ns.saturating_add_signed(self.offset_ns))
+    }
+
+    /// The time of day now.
+    pub fn now() -> Timestamp {
+        Timestamp::from_unix_ns(u64::try_from(nanoseconds(ClockId::Realtime)).unwrap_or(0))
+    }
+}
+
+fn nanoseconds(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+/// The observation that a ring record is.
+///
+/// # Errors
+///
+/// When the packet in it is not what the kernel program took it for.
+pub fn record(
+    header: &RecordHeader,
+    packet: &[u8],
+    clock: KernelClock,
+) -> Result<Observation, packet::Error> {
+    let what = packet::decode(Bytes::copy_from_slice(packet))?;
+    let direction = Direction::from_byte(header.direction).unwrap_or(Direction::Ingress);
+    Ok(Observation {
+        at: clock.time_of_day(header.at_ns),
+        clock: Clock::Kernel,
+        origin: Origin::Wire { ifindex: header.ifindex, direction },
+        what,
+    })
+}
+
+/// The observation that an entry of the flow map is, read at `at`.
+pub fn flow(key: &pptpscope_common::FlowKey, flow: Flow, at: Timestamp) -> Observation {
+    let direction = Direction::from_byte(key.direction).unwrap_or(Direction::Ingress);
+    let key =
+        FlowKey { source: key.source.into(), destination: key.destination.into(), call_id: key.call_id };
+    Observation { at, clock: Clock::Agent, origin: Origin::Counters, what: What::Flow(key, direction, flow) }
+}
+
+/// The entries of the flow map that a flow may have: a host that forwards it sees it coming in and
+/// going out.
+pub fn map_keys(key: &FlowKey) -> [pptpscope_common::FlowKey; 2] {
+    [Direction::Ingress, Direction::Egress].map(|direction| pptpscope_common::FlowKey {
+        source: key.source.octets(),
+        destination: key.destination.octets(),
+        call_id: key.call_id,
+        direction: direction as u8,
+        _pad: 0,
+    })
+}

@@ -1,0 +1,81 @@
+//! Points in time, as every source and every event gives them.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+/// A point in time: nanoseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339, UTC, nine digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The point `nanoseconds` after the epoch.
+    pub const fn from_unix_ns(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn unix_ns(self) -> u64 {
+        self.0
+    }
+
+    /// Nanoseconds from `earlier` to `self`; zero when the clock went back.
+    pub const fn ns_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(ns))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A u64 of nanoseconds ends in the year 2554, well inside what jiff can show.
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(at) => write!(f, "{at:.9}"),
+            Err(_) => Err(fmt::Error),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "RFC 3339, UTC, nanoseconds",
+            "type": "string",
+            "format": "date-time"
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn shows_nine_digits_and_utc() {
+        let at = Timestamp::from_unix_ns(1_700_000_000_000_000_120);
+        assert_eq!(at.to_string(), "2023-11-14T22:13:20.000000120Z");
+        assert_eq!(Timestamp::from_unix_ns(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        assert!(Timestamp::from_unix_ns(u64::MAX).to_string().starts_with("2554-"));
+    }
+}

@@ -1,0 +1,521 @@
+#!/bin/bash
+# The functions that scenarios are written with; docs/lab.md tells their meaning.
+# Sourced by init and by the interactive shell.
+
+OUT=/lab/out
+SCENARIO=$OUT/scenario
+STATE=/lab/state
+SERVER=203.0.113.2
+TUNNEL_SERVER=10.10.0.1
+AGENT=$STATE/pptpscope
+
+# --- talking to the host -------------------------------------------------------------------------
+
+# tell KIND TEXT: one line for the host.
+tell() {
+	echo "$1 ${*:2}" >/dev/ttyS1
+}
+
+# step TEXT: what happens now.
+step() {
+	tell step "$*"
+}
+
+# say TEXT: a heading for whoever watches the demo.
+say() {
+	tell say "$*"
+}
+
+# fail TEXT: the scenario cannot go on. Ends the script.
+fail() {
+	tell fail "$*"
+	exit 1
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds; 1 when it never did.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
+# --- namespaces ----------------------------------------------------------------------------------
+
+# on NAMESPACE COMMAND...: runs a command there. Each has its own network, /run, /etc/ppp and
+# /dev/log.
+on() {
+	local ns=$1
+	shift
+	nsenter --net="/run/netns/$ns" --mount="$STATE/mnt/$ns" --wd=/ -- "$@"
+}
+
+# spawn NAMESPACE COMMAND...: as `on`, in the background; $! is the command's own process.
+spawn() {
+	local ns=$1
+	shift
+	(
+		# Its end is no error of the script.
+		trap - ERR EXIT
+		exec nsenter --net="/run/netns/$ns" --mount="$STATE/mnt/$ns" --wd=/ -- "$@"
+	) </dev/null &
+}
+
+# Processes of a namespace that have one of the given names.
+pids_of() {
+	local ns=$1 pid name wanted
+	shift
+	for pid in $(ip netns pids "$ns"); do
+		read -r name 2>/dev/null <"/proc/$pid/comm" || continue
+		for wanted; do
+			[[ $name != "$wanted" ]] || echo "$pid"
+		done
+	done
+}
+
+# kill_all SIGNAL NAMESPACE NAME...: sends a signal to processes of these names and waits for their
+# end.
+kill_all() {
+	local signal=$1 pids
+	shift
+	pids=$(pids_of "$@")
+	[[ -n $pids ]] || return 0
+	# shellcheck disable=SC2086
+	kill "-$signal" $pids 2>/dev/null || true
+	wait_for 10 none_of "$@" || fail "$* in $1 did not end on SIG$signal"
+}
+
+none_of() {
+	[[ -z $(pids_of "$@") ]]
+}
+
+# Address of client N, and of the router on its side.
+client_network() {
+	case $1 in
+	1) echo 192.0.2 ;;
+	2) echo 198.51.100 ;;
+	*) echo "100.64.$1" ;;
+	esac
+}
+
+# client_address CLIENT
+client_address() {
+	echo "$(client_network "${1#cli}").10"
+}
+
+make_namespace() {
+	local ns=$1
+	ip netns add "$ns"
+	mkdir -p "$STATE/ppp/$ns"
+	cp -a /etc/ppp/. "$STATE/ppp/$ns"
+	touch "$STATE/mnt/$ns"
+	nsenter --net="/run/netns/$ns" unshare --mount="$STATE/mnt/$ns" --propagation private \
+		/bin/bash -ec "
+			mount -t sysfs sysfs /sys
+			mount -t bpf bpf /sys/fs/bpf
+			mount -t debugfs debugfs /sys/kernel/debug
+			mount -t tracefs tracefs /sys/kernel/tracing
+			mount -t tmpfs -o mode=755 run /run
+			mount --bind $STATE/ppp/$ns /etc/ppp
+			mount --bind $STATE/log/$ns /dev/log
+			ip link set lo up"
+}
+
+# Cable between a namespace and the router: eth0 there, the namespace's name here.
+cable() {
+	ip link add eth0 netns "$1" type veth peer name "$1" netns wan
+	on "$1" ip link set eth0 up
+	on wan ip link set "$1" up
+}
+
+make_topology() {
+	local clients vlan n network uplink=eth0 side=srv
+	clients=$(cat "$SCENARIO/clients")
+	vlan=$(cat "$SCENARIO/vlan")
+	mkdir -p "$STATE/mnt" "$STATE/log"
+	# Files that hold a mount namespace must not be in a shared mount.
+	mount --bind "$STATE/mnt" "$STATE/mnt"
+	mount --make-private "$STATE/mnt"
+	start_syslog "$clients"
+	make_namespace wan
+	make_namespace srv
+	on wan sysctl -qw net.ipv4.ip_forward=1
+	cable srv
+	if [[ -n $vlan ]]; then
+		uplink=eth0.$vlan side=srv.$vlan
+		on srv ip link add link eth0 name "$uplink" type vlan id "$vlan"
+		on wan ip link add link srv name "$side" type vlan id "$vlan"
+		on srv ip link set "$uplink" up
+		on wan ip link set "$side" up
+	fi
+	on srv ip addr add $SERVER/24 dev "$uplink"
+	on wan ip addr add 203.0.113.1/24 dev "$side"
+	on srv ip route add default via 203.0.113.1
+	for ((n = 1; n <= clients; n++)); do
+		network=$(client_network "$n")
+		make_namespace "cli$n"
+		cable "cli$n"
+		on "cli$n" ip addr add "$network.10/24" dev eth0
+		on wan ip addr add "$network.1/24" dev "cli$n"
+		on "cli$n" ip route add default via "$network.1"
+	done
+}
+
+# --- logs and capture ----------------------------------------------------------------------------
+
+# One rsyslogd for all namespaces: a socket and a file for each.
+start_syslog() {
+	local clients=$1 n ns file config=$STATE/rsyslog.conf
+	{
+		echo 'module(load="imuxsock" SysSock.Use="off")'
+		echo '$umask 0022'
+		for ((n = -1; n <= clients; n++)); do
+			case $n in
+			-1) ns=wan file=wan.log ;;
+			0) ns=srv file=server.log ;;
+			*) ns=cli$n file=cli$n.log ;;
+			esac
+			[[ $ns = wan ]] || : >"$OUT/$file"
+			echo "input(type=\"imuxsock\" Socket=\"$STATE/log/$ns\" CreatePath=\"on\" Ruleset=\"$ns\""
+			echo '  RateLimit.Interval="0")'
+			echo "ruleset(name=\"$ns\") { action(type=\"omfile\" file=\"$OUT/$file\""
+			echo '  template="RSYSLOG_FileFormat") }'
+		done
+	} >"$config"
+	touch /dev/log
+	rsyslogd -f "$config" -i "$STATE/rsyslog.pid"
+	wait_for 10 test -S "$STATE/log/cli$clients" || fail "rsyslogd did not start"
+}
+
+capture_start() {
+	# Immediate mode: without it the last block of packets would be lost at the end.
+	spawn srv tcpdump -i eth0 -w "$STATE/uplink.pcap" --time-stamp-precision=nano --immediate-mode \
+		-U -n -s 1600 -B 32768 -Z root 2>"$STATE/uplink.txt"
+	CAPTURE_PID=$!
+	wait_for 10 grep -q 'listening on' "$STATE/uplink.txt" || fail "tcpdump did not start"
+}
+
+capture_stop() {
+	# Not SIGINT: what bash starts in the background ignores it.
+	kill -TERM "$CAPTURE_PID"
+	wait "$CAPTURE_PID"
+	cp "$STATE/uplink.pcap" "$STATE/uplink.txt" "$OUT/"
+}
+
+# --- server --------------------------------------------------------------------------------------
+
+server_configure() {
+	local ppp=$STATE/ppp/srv
+	cat - "$SCENARIO/server-pptpd" >"$STATE/pptpd.conf" <<-END
+		option /etc/ppp/pptpd-options
+		stimeout 5
+		listen $SERVER
+		localip $TUNNEL_SERVER
+		remoteip 10.10.0.100-199
+	END
+	cat - "$SCENARIO/server-options" >"$ppp/pptpd-options" <<-END
+		name vpn
+		refuse-pap
+		refuse-chap
+		refuse-mschap
+		require-mschap-v2
+		require-mppe-128
+		nobsdcomp
+		novj
+		novjccomp
+		nologfd
+		nodefaultroute
+		lcp-restart 1
+		lcp-max-configure 5
+		lcp-echo-interval 30
+		lcp-echo-failure 4
+		debug
+	END
+	cat >"$ppp/chap-secrets" <<-END
+		alice vpn wonderland *
+		bob vpn builder *
+	END
+	: >"$ppp/options"
+}
+
+# server_start: pptpd in the foreground, as its service unit does.
+server_start() {
+	step "server starts"
+	spawn srv pptpd --fg -c "$STATE/pptpd.conf" >"$STATE/pptpd.out" 2>&1
+	wait_for 10 listening || fail "pptpd does not listen: $(tail -n 3 "$STATE/pptpd.out")"
+}
+
+listening() {
+	[[ -n $(on srv ss -Hltn 'sport = :1723') ]]
+}
+
+# server_stop: pptpd, its connections and their pppd, as systemd ends a service.
+server_stop() {
+	step "server stops"
+	kill_all TERM srv pptpd pptpctrl pppd
+}
+
+# restart_server
+restart_server() {
+	server_stop
+	server_start
+}
+
+# --- clients -------------------------------------------------------------------------------------
+
+password_of() {
+	case $1 in
+	alice) echo wonderland ;;
+	bob) echo builder ;;
+	*) echo none ;;
+	esac
+}
+
+# dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's. PASSWORD, when
+# set, is what the user types.
+dial() {
+	local ns=$1 user=$2 options
+	shift 2
+	step "$ns dials as $user"
+	mapfile -t options <"$SCENARIO/client-options"
+	# shellcheck disable=SC2086
+	spawn "$ns" pppd pty "pptp $SERVER --nolaunchpppd" nodetach noauth user "$user" \
+		password "${PASSWORD:-$(password_of "$user")}" remotename vpn require-mppe-128 refuse-eap \
+		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 5 \
+		lcp-echo-interval 30 lcp-echo-failure 4 debug ${options[*]} "$@" \
+		>"$OUT/$ns-pppd.txt" 2>&1
+}
+
+is_up() {
+	on "$1" ip -4 -o addr show up 2>/dev/null | grep -q 'ppp.* peer '
+}
+
+is_down() {
+	! is_up "$1"
+}
+
+# wait_up CLIENT [SECONDS]: until its tunnel has an address.
+wait_up() {
+	wait_for "${2:-30}" is_up "$1" || fail "$1 has no tunnel after ${2:-30} s"
+}
+
+# wait_down CLIENT [SECONDS]: until its tunnel is gone.
+wait_down() {
+	wait_for "${2:-30}" is_down "$1" || fail "$1 still has its tunnel after ${2:-30} s"
+}
+
+# wait_gone CLIENT [SECONDS]: until its pppd and pptp have ended.
+wait_gone() {
+	wait_for "${2:-60}" none_of "$1" pppd pptp || fail "pppd or pptp of $1 still runs after ${2:-60} s"
+}
+
+# hangup CLIENT: the user ends the call.
+hangup() {
+	step "$1 hangs up"
+	kill_all TERM "$1" pppd
+	wait_gone "$1" 20
+	wait_for 20 no_links || true
+}
+
+# kill_client CLIENT: the client's processes vanish without a word.
+kill_client() {
+	step "$1 is killed"
+	kill_all KILL "$1" pppd pptp
+}
+
+# Whether the server has as many pppd as there are clients with one.
+no_links() {
+	local ns total=0
+	for ns in $(ip netns list | grep -o '^cli[0-9]*'); do
+		[[ -z $(pids_of "$ns" pppd) ]] || total=$((total + 1))
+	done
+	(($(pids_of srv pppd | wc -l) <= total))
+}
+
+# wait_server_idle [SECONDS]: until no pppd of the server is left.
+wait_server_idle() {
+	wait_for "${1:-60}" none_of srv pppd pptpctrl || fail "the server still has calls after ${1:-60} s"
+}
+
+# --- traffic -------------------------------------------------------------------------------------
+
+# ping_tunnel CLIENT [COUNT]: through the tunnel to the server's end.
+ping_tunnel() {
+	step "$1 pings through the tunnel"
+	on "$1" ping -q -i 0.05 -c "${2:-5}" -W 5 "$TUNNEL_SERVER" >"$STATE/ping" 2>&1 ||
+		fail "$1: no ping through the tunnel: $(tail -n 2 "$STATE/ping" | head -n 1)"
+}
+
+# flood CLIENT COUNT: pings that follow each other closely; some may be lost.
+flood() {
+	step "$1 sends $2 pings"
+	on "$1" ping -q -i 0.005 -c "$2" -s 200 -W 1 "$TUNNEL_SERVER" >"$STATE/flood" 2>&1 ||
+		fail "$1: no ping came back"
+}
+
+# bulk CLIENT up|down SIZE [OPTION...]: a transfer with iperf3 through the tunnel; OPTIONs are
+# iperf3's.
+bulk() {
+	local ns=$1 direction=$2 size=$3 options=()
+	shift 3
+	[[ $direction = up ]] || options=(-R)
+	step "$ns transfers $size $direction"
+	wait_for 10 server_has_tunnel || fail "the server has no address $TUNNEL_SERVER"
+	spawn srv iperf3 -s -1 -B "$TUNNEL_SERVER" >"$STATE/iperf3-server" 2>&1
+	wait_for 10 iperf_listening || fail "iperf3 does not listen: $(tail -n 1 "$STATE/iperf3-server")"
+	on "$ns" iperf3 -c "$TUNNEL_SERVER" -n "$size" --connect-timeout 10000 "${options[@]}" "$@" \
+		>"$STATE/iperf3-$ns" 2>&1 || fail "$ns: iperf3: $(tail -n 1 "$STATE/iperf3-$ns")"
+}
+
+server_has_tunnel() {
+	[[ -n $(on srv ip -o addr show to "$TUNNEL_SERVER") ]]
+}
+
+iperf_listening() {
+	[[ -n $(on srv ss -Hltn 'sport = :5201') ]]
+}
+
+uplink_packets() {
+	on srv cat /sys/class/net/eth0/statistics/{r,t}x_packets
+}
+
+# settle: until nothing has crossed the uplink for a second.
+settle() {
+	local before after=none tries
+	for ((tries = 0; tries < 30; tries++)); do
+		before=$after
+		after=$(uplink_packets)
+		[[ $before != "$after" ]] || return 0
+		sleep 1
+	done
+	fail "the uplink does not come to rest"
+}
+
+# --- fault ---------------------------------------------------------------------------------------
+
+# break_it: runs [fault] run of the scenario; without one it does nothing.
+break_it() {
+	if [[ -s $SCENARIO/fault ]]; then
+		step "fault: $(cat "$SCENARIO/fault-about")"
+		# shellcheck disable=SC1091
+		. "$SCENARIO/fault"
+	else
+		step "no fault"
+	fi
+}
+
+# mend_it: runs [fault] undo of the scenario.
+mend_it() {
+	if [[ -s $SCENARIO/undo ]]; then
+		step "fault is mended"
+		# shellcheck disable=SC1091
+		. "$SCENARIO/undo"
+	fi
+}
+
+# --- agent ---------------------------------------------------------------------------------------
+
+has_agent() {
+	[[ -e /lab/agent/pptpscope && $(cat "$SCENARIO/agent") = yes ]]
+}
+
+# agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start.
+agent_start() {
+	local arguments
+	has_agent || return 0
+	step "agent starts"
+	[[ -x $AGENT ]] || install -m 755 /lab/agent/pptpscope "$AGENT"
+	mapfile -t arguments <"$SCENARIO/agent-args"
+	spawn srv "$AGENT" run "${arguments[@]}" "$@" >"$OUT/events.jsonl" 2>"$OUT/agent.log"
+	AGENT_PID=$!
+	wait_for 30 agent_said_or_ended || true
+	grep -q '"agent.start"' "$OUT/events.jsonl" || {
+		agent_reap
+		fail "the agent did not start: $(tail -n 1 "$OUT/agent.log")"
+	}
+}
+
+agent_said_or_ended() {
+	agent_ended || grep -q '"agent.start"' "$OUT/events.jsonl"
+}
+
+agent_reap() {
+	local code=0
+	wait "$AGENT_PID" || code=$?
+	echo "$code" >"$OUT/agent.exit"
+	AGENT_PID=
+}
+
+agent_ended() {
+	[[ ! -d /proc/$AGENT_PID || $(cut -d ' ' -f 3 "/proc/$AGENT_PID/stat" 2>/dev/null) = Z ]]
+}
+
+# agent_stop: SIGTERM, as systemd does, when traffic has come to rest.
+agent_stop() {
+	settle
+	[[ -n ${AGENT_PID:-} ]] || return 0
+	step "agent stops"
+	kill -TERM "$AGENT_PID" 2>/dev/null || true
+	if ! wait_for 10 agent_ended; then
+		kill -KILL "$AGENT_PID"
+		agent_reap
+		fail "the agent did not end 10 s after SIGTERM"
+	fi
+	agent_reap
+}
+
+# --- running a scenario --------------------------------------------------------------------------
+
+lab_up() {
+	tell booted "$(uname -r)"
+	make_topology
+	capture_start
+	server_configure
+	server_start
+}
+
+lab_down() {
+	step "capture is copied"
+	[[ -z ${CAPTURE_PID:-} ]] || capture_stop
+	[[ ! -f $STATE/rsyslog.pid ]] || kill "$(cat "$STATE/rsyslog.pid")"
+	wait_for 5 test ! -e "$STATE/rsyslog.pid" || true
+	dmesg >"$OUT/dmesg.txt"
+}
+
+play() {
+	local code
+	lab_up
+	# A subshell: `fail` and `set -e` end the script, not the lab. (After `||` it would ignore -e.)
+	(
+		set -eE
+		trap 'tell fail "$BASH_COMMAND: exit code $? (line $LINENO of the script)"' ERR
+		trap '[[ -z ${AGENT_PID:-} ]] || { kill -TERM $AGENT_PID; wait_for 10 agent_ended || kill -KILL $AGENT_PID; agent_reap; } 2>/dev/null' EXIT
+		# shellcheck disable=SC1091
+		. "$SCENARIO/script"
+	)
+	code=$?
+	lab_down
+	tell exit "$code"
+}
+
+interactive() {
+	lab_up
+	# shellcheck disable=SC1091
+	(. "$SCENARIO/script")
+	tell shell ready
+	cat <<-END
+
+		The VPN is up: alice on cli1, $(client_address cli1) to $SERVER; namespaces srv, wan, cli1.
+		  on srv ip addr          a command in a namespace
+		  ping_tunnel cli1        functions of scenarios: see /lab/guest/lab.sh
+		  tail -f $OUT/server.log
+		The end of this shell ends the guest.
+
+	END
+	stty -F /dev/ttyS0 sane
+	setsid --ctty --wait bash --rcfile /lab/guest/shellrc -i </dev/ttyS0 >/dev/ttyS0 2>&1
+	lab_down
+	tell exit 0
+}

@@ -1,0 +1,119 @@
+//! What the tasks need of the machine, and how it gets there.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::command::{as_root, exists, line, output, run};
+use crate::console::progress;
+
+/// Links the kernel programs. This version uses the LLVM of the pinned compiler.
+const BPF_LINKER: &str = "0.10.4";
+
+/// Debian packages of the lab and of the native tests, and what they are for.
+const PACKAGES: &[(&str, &str)] = &[
+    ("qemu-system-x86", "the virtual machine"),
+    ("debootstrap", "the guest's root file system"),
+    ("e2fsprogs", "its image"),
+    ("cpio", "the initramfs"),
+    ("busybox-static", "its shell"),
+    ("kmod", "the modules in it"),
+    ("xz-utils", "modules of newer kernels are compressed"),
+    ("iproute2", "namespaces of the native tests"),
+    ("tcpdump", "captures of the native tests"),
+];
+
+/// All of it, with a line for each thing.
+///
+/// # Errors
+/// Names what is missing and how to get it.
+pub(crate) fn everything() -> Result<()> {
+    build_tools()?;
+    progress("ok          rust-src");
+    progress(&format!("ok          bpf-linker-{BPF_LINKER}"));
+    lab_packages()?;
+    for (package, purpose) in PACKAGES {
+        progress(&format!("ok          {package}: {purpose}"));
+    }
+    Ok(())
+}
+
+/// What compiling the agent needs; returns the folder that belongs into `PATH`.
+///
+/// # Errors
+/// Names what is missing and how to get it.
+pub(crate) fn build_tools() -> Result<PathBuf> {
+    rust_src()?;
+    bpf_linker()
+}
+
+/// The library sources from which `core` is built for the BPF target.
+fn rust_src() -> Result<()> {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let core = PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/core/src/lib.rs");
+    if core.is_file() {
+        return Ok(());
+    }
+    if !exists("rustup") {
+        bail!(
+            "rust-src is missing at {} and there is no rustup: install the standard library's sources of \
+             this compiler from where it came from",
+            core.display()
+        );
+    }
+    progress("installing  rust-src");
+    run(Command::new("rustup").args(["component", "add", "rust-src"]))
+        .context("rust-src is needed to build `core` for the BPF target")
+}
+
+/// The linker of the kernel programs, in a private folder: its version belongs to the compiler's.
+fn bpf_linker() -> Result<PathBuf> {
+    let name = format!("bpf-linker-{BPF_LINKER}");
+    let root = cache::entry("tools", &name, |root| {
+        progress(&format!("installing  {name}: compiled once, about a minute"));
+        let mut install = Command::new("cargo");
+        install
+            .args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked", "--quiet", "--root"])
+            .arg(root);
+        run(&mut install).context("bpf-linker is needed to link the kernel programs")
+    })?;
+    Ok(root.join("bin"))
+}
+
+/// The packages of the lab.
+///
+/// # Errors
+/// Names the command that installs them when it cannot be run here.
+pub(crate) fn lab_packages() -> Result<()> {
+    if !exists("dpkg-query") || !exists("apt-get") {
+        let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
+        bail!("this is no Debian: the lab needs what Debian has in {}", names.join(" "));
+    }
+    let missing: Vec<&str> =
+        PACKAGES.iter().map(|(name, _)| *name).filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for (package, purpose) in PACKAGES.iter().filter(|(package, _)| missing.contains(package)) {
+        progress(&format!("installing  {package}: {purpose}"));
+    }
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(&missing);
+    let mut command = as_root("installing packages", "apt-get", &install)?;
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    if run(&mut command).is_err() {
+        progress("the package lists may be old: apt-get update");
+        run(&mut as_root("reading the package lists", "apt-get", &["update"])?)?;
+        run(&mut command)
+            .with_context(|| format!("the lab needs these packages; by hand: {}", line(&command)))?;
+    }
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat", "${db:Status-Status}", package]);
+    query.output().is_ok_and(|output| output.stdout == b"installed")
+}
