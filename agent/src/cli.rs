@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+mod analyze;
+mod progress;
 mod run;
 mod schema;
 
@@ -38,6 +40,8 @@ struct Cli {
 enum Command {
     /// Watch this host and write events as JSON Lines to standard output.
     Run(run::Args),
+    /// Read captures (pcap, pcapng) and tell what happened to each call.
+    Analyze(analyze::Args),
     /// Print the JSON Schema of the events.
     Schema,
 }
@@ -46,6 +50,7 @@ enum Command {
 pub fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Run(args) => run::main(&args),
+        Command::Analyze(args) => analyze::main(&args),
         Command::Schema => schema::main(),
     }
 }

@@ -4,6 +4,7 @@
 //! correlator ([`session`]) turns those into [`event::Event`]s, sinks write the events.
 
 pub mod agent;
+pub mod analysis;
 pub mod cli;
 pub mod event;
 pub mod kernel;

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 pub use pptpscope_common::{Direction, Flow};
 
+use crate::event::Party;
 use crate::time::Timestamp;
 use crate::wire::{ppp, tcp};
 
@@ -31,6 +32,8 @@ pub enum Clock {
     Kernel,
     /// Taken by the agent when it read the fact.
     Agent,
+    /// Taken from a capture: as good as the program that wrote it.
+    Capture,
 }
 
 /// Who saw a fact.
@@ -42,6 +45,12 @@ pub enum Origin {
         ifindex: u32,
         /// Which way the packet passed it.
         direction: Direction,
+    },
+    /// A capture. Which way a packet passed the VPN host is not in it; `sender` is what the reader
+    /// concludes from the packets about the end that sends this one, where it concludes anything.
+    Capture {
+        /// Which end sent it.
+        sender: Option<Party>,
     },
     /// The flow map of the wire tier.
     Counters,

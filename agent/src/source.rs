@@ -1,4 +1,5 @@
 //! Producers of observations.
 
+pub mod capture;
 pub mod kernel;
 pub mod packet;

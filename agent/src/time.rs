@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Add;
+use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -34,6 +35,18 @@ impl Add<Duration> for Timestamp {
     fn add(self, duration: Duration) -> Self {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(ns))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// From RFC 3339.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at: jiff::Timestamp = text.parse()?;
+        u64::try_from(at.as_nanosecond())
+            .map(Self)
+            .map_err(|_| jiff::Error::from_args(format_args!("before 1970 or after 2554")))
     }
 }
 

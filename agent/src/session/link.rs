@@ -72,6 +72,7 @@ impl Correlator {
         }
         let sender = self.role_of(flow.source, flow.destination).unwrap_or(match origin {
             Origin::Wire { direction: Direction::Egress, .. } => Party::Server,
+            Origin::Capture { sender: Some(sender) } => sender,
             _ => Party::Client,
         });
         let (client, server) = match sender {
