@@ -93,6 +93,8 @@ pub fn run<E>(
         }
         if !started {
             analysis.now = at;
+            analysis.correlator.begin(at);
+            analysis.due = analysis.correlator.next_deadline();
             analysis.start(options, names.clone())?;
             started = true;
         }
@@ -133,10 +135,6 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
         }
         if let Some(observation) = self.counter.packet(file, frame) {
             self.correlator.observe(&observation, &mut self.events);
-            self.after_correlator()?;
-        } else if self.due.is_none() && self.counter.flows_used() > 0 {
-            // Data before anything else: time begins to run with it.
-            self.observe_flows(at);
             self.after_correlator()?;
         }
         Ok(())

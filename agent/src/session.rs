@@ -107,10 +107,15 @@ impl Correlator {
         }
     }
 
+    /// Time begins at `at`: statistics are due from here on, also when nothing but data is seen.
+    pub fn begin(&mut self, at: Timestamp) {
+        self.next_stats.get_or_insert(at + self.config.stats_interval);
+    }
+
     /// Takes one fact; appends what follows from it to `out`.
     pub fn observe(&mut self, observation: &Observation, out: &mut Vec<Event>) {
         let at = observation.at;
-        self.next_stats.get_or_insert(at + self.config.stats_interval);
+        self.begin(at);
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
