@@ -8,7 +8,7 @@ use pptpscope_common::{Account, Kind, Record, RecordHeader, SNAP_BYTES, TRUNCATE
 
 use crate::ip::Datagram;
 use crate::maps::{ACCOUNTS, RING, SCRATCH};
-use crate::packet::Packet;
+use crate::packet::{Packet, captured};
 
 /// Counts a packet that carries nothing to tell.
 #[inline(always)]
@@ -20,7 +20,9 @@ pub(crate) fn suppress(kind: Kind) {
 }
 
 /// Sends a packet to the agent, from its IPv4 header on.
-#[inline(always)]
+///
+/// Not inlined: one copy of it is enough, for programs and verifier alike.
+#[inline(never)]
 pub(crate) fn submit<P: Packet>(packet: &P, datagram: &Datagram, kind: Kind) {
     // Both always exist: the indices are within the arrays.
     let (Some(account), Some(scratch)) = (account(kind), SCRATCH.get_ptr_mut(0)) else { return };
@@ -33,19 +35,22 @@ pub(crate) fn submit<P: Packet>(packet: &P, datagram: &Datagram, kind: Kind) {
 
     // SAFETY: the map's own memory for this CPU, which nobody else uses meanwhile (see SCRATCH).
     let record: &mut Record = unsafe { &mut *scratch };
-    // The books balance even if the packet cannot be copied: then the record has no bytes.
-    let captured = if packet.copy(datagram.at, length, &mut record.packet) { length } else { 0 };
-    record.header = RecordHeader {
-        // SAFETY: a helper without preconditions.
-        at_ns: unsafe { bpf_ktime_get_ns() },
-        ifindex: packet.ifindex(),
-        total_bytes: datagram.total as u16,
-        captured_bytes: captured as u16,
-        kind: kind as u8,
-        direction: packet.direction() as u8,
-        flags,
-        _pad: [0; 5],
-    };
+    // Field by field: the padding is zero from the start and stays so.
+    let header = &mut record.header;
+    // SAFETY: a helper without preconditions.
+    header.at_ns = unsafe { bpf_ktime_get_ns() };
+    header.ifindex = packet.ifindex();
+    header.total_bytes = datagram.total as u16;
+    header.captured_bytes = length as u16;
+    header.kind = kind as u8;
+    header.direction = packet.direction() as u8;
+    header.flags = flags;
+    if !packet.copy(datagram.at, record) {
+        // Cannot be, but the books must balance: a record without the packet.
+        record.header.captured_bytes = 0;
+    }
+    let captured = captured(record);
+    let captured = if captured > SNAP_BYTES { 0 } else { captured };
     // SAFETY: the record is longer than what is sent of it.
     let failed = unsafe {
         bpf_ringbuf_output(

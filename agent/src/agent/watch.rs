@@ -18,6 +18,8 @@ pub(super) struct Watch {
     mode: IngressMode,
     /// By index: the name, and how it is attached or why it is not.
     watched: BTreeMap<u32, (String, Result<Attachment, String>)>,
+    /// Whether it was said that there is nothing to watch.
+    said_idle: bool,
 }
 
 impl Watch {
@@ -27,7 +29,7 @@ impl Watch {
         } else {
             Wanted::Named(interfaces.iter().cloned().collect())
         };
-        Self { wanted, mode, watched: BTreeMap::new() }
+        Self { wanted, mode, watched: BTreeMap::new(), said_idle: false }
     }
 
     /// Attaches to what should be watched and leaves alone what should not, as the devices are now.
@@ -53,9 +55,13 @@ impl Watch {
                 self.attach(kernel, device);
             }
         }
-        if self.watched.is_empty() {
-            warn!("no interface to watch yet; waiting for one with an IPv4 address, or name one");
+        if self.watched.is_empty() && !std::mem::replace(&mut self.said_idle, true) {
+            match &self.wanted {
+                Wanted::Auto => warn!("no interface has an IPv4 address yet: waiting; --interface names one"),
+                Wanted::Named(names) => warn!("waiting for interface {names:?}"),
+            }
         }
+        self.said_idle &= self.watched.is_empty();
     }
 
     fn attach(&mut self, kernel: &mut Kernel, device: &Device) {

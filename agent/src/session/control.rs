@@ -153,7 +153,7 @@ impl Correlator {
             Item::Message(message) => return self.message(at, key, sender, message, out),
             // The connection was met in the middle of a message, or its ports are used again.
             Item::Garbage { why: Garbage::Joined, .. } | Item::Restart => return,
-            Item::Garbage { bytes, why } => ControlGarbage { sender, bytes, reason: reason(why) },
+            Item::Garbage { bytes, why } => ControlGarbage { sender, bytes, reason: why.to_string() },
             Item::Gap { bytes } => ControlGarbage { sender, bytes, reason: "not seen by the agent".into() },
         };
         let call = self.connections.get(&key).and_then(|connection| connection.calls.last());
@@ -461,16 +461,6 @@ impl Correlator {
             (Some((key, _)), None) => Some(*key),
             _ => None,
         }
-    }
-}
-
-/// What is wrong with bytes that are no message.
-fn reason(why: Garbage) -> String {
-    match why {
-        Garbage::Joined => "joined inside a message".into(),
-        Garbage::AfterGap => "a part of the message was not seen by the agent".into(),
-        Garbage::Incomplete => "the connection ended inside a message".into(),
-        Garbage::NotPptp(error) => error.to_string(),
     }
 }
 

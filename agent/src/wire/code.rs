@@ -6,9 +6,9 @@
 use schemars::Schema;
 
 /// Defines an enum of named numbers with `Unknown` for the rest: `From` in both directions, `name`,
-/// `Display`, `Serialize` and `JsonSchema` (always a string).
+/// `Display`, `Serialize` and `JsonSchema` (always a string; `as` gives its name in the schema).
 macro_rules! codes {
-    ($(#[doc = $doc:expr])* $name:ident: $int:ty {
+    ($(#[doc = $doc:expr])* $name:ident: $int:ty $(as $schema:literal)? {
         $($(#[doc = $vdoc:expr])* $variant:ident = $number:literal $text:literal,)*
     }) => {
         $(#[doc = $doc])*
@@ -69,7 +69,8 @@ macro_rules! codes {
 
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+                let names: &[&str] = &[$($schema,)? stringify!($name)];
+                names[0].into()
             }
             fn schema_id() -> std::borrow::Cow<'static, str> {
                 concat!(module_path!(), "::", stringify!($name)).into()

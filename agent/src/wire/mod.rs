@@ -26,3 +26,10 @@ mod text;
 
 pub use payload::Payload;
 pub use text::Hex;
+
+#[cfg(test)]
+mod capture_tests;
+#[cfg(test)]
+mod header_tests;
+#[cfg(test)]
+mod secrets_tests;

@@ -39,16 +39,23 @@ pub enum Item {
 }
 
 /// Why bytes are no control message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Garbage {
-    /// The stream was joined between two message starts: the rest of a message, nothing wrong.
+    /// Nothing is wrong: we came in the middle of a message.
+    #[error("joined in the middle of a message")]
     Joined,
     /// A gap swallowed the beginning or the end of a message.
+    #[error("a gap cut the message")]
     AfterGap,
+    /// No message begins in more bytes than the longest one has, after joining or a gap.
+    #[error("no message in sight")]
+    NoMessage,
     /// The connection ended inside a message.
+    #[error("the connection ended inside a message")]
     Incomplete,
     /// Not a control message.
-    NotPptp(Error),
+    #[error("not PPTP: {0}")]
+    NotPptp(#[from] Error),
 }
 
 /// Orders and cuts one direction of a control connection, in bounded memory.
@@ -162,8 +169,11 @@ impl Assembler {
                 self.in_order(new, items);
                 self.drain(items);
             }
-        } else if ahead(next, sequence).is_some() {
-            self.hold(sequence, payload);
+        } else if let Some(distance) = ahead(next, sequence) {
+            // One further without payload: the sender's FIN took a number.
+            if distance > 1 || !payload.is_empty() {
+                self.hold(sequence, payload);
+            }
             while self.pending.len() > MAX_PENDING || self.pending_bytes() > MAX_PENDING_BYTES {
                 let Some(gap) = self.gap() else { break };
                 self.skip_gap(gap, items);
@@ -233,7 +243,7 @@ impl Assembler {
         while let Some(rest) = self.partial.get(done..).filter(|rest| !rest.is_empty()) {
             match Message::decode(rest) {
                 Ok(message) => {
-                    done += usize::from(message.message_type().length().unwrap_or(HEADER_BYTES));
+                    done += message.message_type().length().unwrap_or(HEADER_BYTES);
                     self.end_run(items);
                     items.push(Item::Message(message));
                 }
@@ -254,7 +264,7 @@ impl Assembler {
         run.bytes += bytes as u64;
         if run.bytes >= GARBAGE_REPORT_BYTES && !run.reported {
             run.reported = true;
-            items.push(Item::Garbage { bytes: GARBAGE_REPORT_BYTES, why: run.why });
+            items.push(run.report());
         }
     }
 
@@ -272,7 +282,7 @@ impl Assembler {
             && run.bytes > 0
             && !run.reported
         {
-            items.push(Item::Garbage { bytes: run.bytes.min(GARBAGE_REPORT_BYTES), why: run.why });
+            items.push(run.report());
         }
     }
 }
@@ -280,6 +290,14 @@ impl Assembler {
 impl Run {
     const fn new(why: Garbage) -> Self {
         Self { bytes: 0, why, reported: false }
+    }
+
+    fn report(&self) -> Item {
+        let why = match self.why {
+            Garbage::Joined | Garbage::AfterGap if self.bytes >= MAX_BYTES as u64 => Garbage::NoMessage,
+            why => why,
+        };
+        Item::Garbage { bytes: self.bytes.min(GARBAGE_REPORT_BYTES), why }
     }
 }
 
@@ -303,6 +321,9 @@ fn may_begin_message(bytes: &[u8]) -> bool {
     if bytes.len() >= HEADER_BYTES {
         return Header::decode(bytes).is_ok();
     }
-    // The first byte is the high half of a length of at most MAX_BYTES.
-    bytes.first() == Some(&0) && bytes.iter().skip(2).zip(FIXED).all(|(byte, fixed)| *byte == fixed)
+    bytes.iter().skip(2).zip(FIXED).all(|(byte, fixed)| *byte == fixed)
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -34,7 +34,7 @@ codes! {
 
 codes! {
     /// Error codes of MS-CHAP failures (RFC 2433 §6, RFC 2759 §6).
-    FailureCode: u32 {
+    FailureCode: u32 as "ChapFailureCode" {
         /// The account may not log on at this time.
         RestrictedLogonHours = 646 "restricted_logon_hours",
         /// The account is disabled.
@@ -88,10 +88,13 @@ pub enum Body {
     /// Refused.
     Failure {
         /// `E=`: why, where MS-CHAP is used.
+        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<FailureCode>,
         /// `R=`: whether the peer may try again.
+        #[serde(skip_serializing_if = "Option::is_none")]
         retry: Option<bool>,
         /// `V=`: version of the password change protocol.
+        #[serde(skip_serializing_if = "Option::is_none")]
         version: Option<u32>,
         /// More, in words: all of it, or what follows `M=`. The new challenge (`C=`) was dropped.
         message: String,
@@ -185,6 +188,10 @@ fn name(raw: Raw<'_>) -> Result<(u8, String), Error> {
     let mut reader = Reader::new(raw.data);
     let value_size = reader.u8().ok_or(field)?;
     reader.take(usize::from(value_size)).ok_or(field)?;
+    // Half a name is no name.
+    if raw.cut {
+        return Err(field);
+    }
     Ok((value_size, text::escape(reader.rest())))
 }
 

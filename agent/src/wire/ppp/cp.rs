@@ -82,68 +82,71 @@ pub struct Packet<O> {
 #[serde(tag = "code", rename_all = "snake_case")]
 #[schemars(rename = "Body_of_{O}")]
 pub enum Body<O> {
-    /// See [`Code::ConfigureRequest`].
+    /// Asks for options.
     ConfigureRequest {
         /// Options that the sender wants; what is not listed has its default.
         options: Vec<O>,
     },
-    /// See [`Code::ConfigureAck`].
+    /// Agrees to all options of the request.
     ConfigureAck {
         /// The options of the request, unchanged.
         options: Vec<O>,
     },
-    /// See [`Code::ConfigureNak`].
+    /// Wants other values for these options.
     ConfigureNak {
         /// Options with acceptable values.
         options: Vec<O>,
     },
-    /// See [`Code::ConfigureReject`].
+    /// Does not know or want these options.
     ConfigureReject {
         /// Options that are refused, unchanged.
         options: Vec<O>,
     },
-    /// See [`Code::TerminateRequest`].
+    /// Closes the layer.
     TerminateRequest {
         /// Why, where the sender says.
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<TerminateReason>,
     },
-    /// See [`Code::TerminateAck`].
+    /// Agrees to close it.
     TerminateAck,
-    /// See [`Code::CodeReject`].
+    /// A packet had a code that the sender does not know.
     CodeReject {
         /// Code of the packet that was refused.
         rejected_code: u8,
         /// Its identifier.
+        #[serde(skip_serializing_if = "Option::is_none")]
         rejected_id: Option<u8>,
     },
-    /// See [`Code::ProtocolReject`]. The refused packet is not kept: it may hold a password.
+    /// A frame had a protocol that the sender does not know (LCP only). The refused packet is not kept: it
+    /// may hold a password.
     ProtocolReject {
         /// Protocol that the peer does not speak.
         rejected_protocol: Protocol,
     },
-    /// See [`Code::EchoRequest`].
+    /// Asks whether the peer is alive (LCP only).
     EchoRequest {
         /// Magic number of the sender, 0 when it has none.
         magic: u32,
     },
-    /// See [`Code::EchoReply`].
+    /// Answers it (LCP only).
     EchoReply {
         /// Magic number of the sender.
         magic: u32,
     },
-    /// See [`Code::DiscardRequest`].
+    /// Nothing, to load the link (LCP only).
     DiscardRequest {
         /// Magic number of the sender.
         magic: u32,
     },
-    /// See [`Code::Identification`].
+    /// Who the sender is (LCP only).
     Identification {
         /// Magic number of the sender.
         magic: u32,
         /// Who the sender is, such as `MSRASV5.20`.
         message: String,
     },
-    /// See [`Code::TimeRemaining`].
+    /// How long the session may still last (LCP only).
     TimeRemaining {
         /// Magic number of the sender.
         magic: u32,
@@ -152,9 +155,9 @@ pub enum Body<O> {
         /// More, in words.
         message: String,
     },
-    /// See [`Code::ResetRequest`].
+    /// Decompression failed: start over (CCP only).
     ResetRequest,
-    /// See [`Code::ResetAck`].
+    /// Started over (CCP only).
     ResetAck,
     /// A code that the protocol does not define.
     Unknown {

@@ -11,7 +11,7 @@ use super::{Error, Protocol, cp::Raw};
 
 codes! {
     /// Codes of EAP (RFC 3748 §4).
-    Code: u8 {
+    Code: u8 as "EapCode" {
         /// The authenticator asks.
         Request = 1 "request",
         /// The peer answers.
@@ -25,7 +25,7 @@ codes! {
 
 codes! {
     /// Types of requests and responses (IANA, EAP registry).
-    Type: u8 {
+    Type: u8 as "EapType" {
         /// Who the peer is.
         Identity = 1 "identity",
         /// A message for the user.
@@ -60,11 +60,13 @@ pub struct Packet {
     /// What it is.
     pub code: Code,
     /// Method, in requests and responses.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Type>,
     /// Name of the user, in a response of type identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Methods that the peer wants instead, in a Nak.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub desired: Vec<Type>,
 }
 
@@ -83,7 +85,7 @@ impl Packet {
             let kind = reader.u8().ok_or(Error::Field { protocol: Protocol::Eap, code: raw.code })?;
             packet.kind = Some(kind.into());
             match Type::from(kind) {
-                Type::Identity if code == Code::Response => {
+                Type::Identity if code == Code::Response && !raw.cut => {
                     packet.identity = Some(text::escape(reader.rest()));
                 }
                 Type::Nak => packet.desired = reader.rest().iter().map(|kind| (*kind).into()).collect(),

@@ -192,12 +192,12 @@ pub enum Frame {
     Ipcp(ipcp::Packet),
     /// IPv6 control.
     Ipv6cp(ipv6cp::Packet),
-    /// Another control protocol.
+    /// Another control protocol, or a packet whose fields the capture cut.
     Other {
         /// Which.
         #[serde(rename = "name")]
         protocol: Protocol,
-        /// Code of the packet, as in [`cp::Code`] for most.
+        /// Code of the packet, a number.
         code: u8,
         /// Identifier of the packet.
         id: u8,
@@ -220,12 +220,24 @@ impl Frame {
         Self::of(&Framed::decode(bytes, missing_bytes)?)
     }
 
-    /// Decodes the information field of a frame.
+    /// Decodes the information field of a frame. Where the capture cut the fields of a control packet, its
+    /// code and identifier are left: [`Frame::Other`].
     ///
     /// # Errors
     ///
     /// When lengths or fields are impossible.
     pub fn of(framed: &Framed) -> Result<Self, Error> {
+        let protocol = framed.protocol;
+        Self::fields(framed).or_else(|error| {
+            let raw = cp::Raw::decode(protocol, &framed.information, framed.missing_bytes);
+            match raw {
+                Ok(raw) if raw.cut => Ok(Self::Other { protocol, code: raw.code, id: raw.id }),
+                _ => Err(error),
+            }
+        })
+    }
+
+    fn fields(framed: &Framed) -> Result<Self, Error> {
         let (bytes, missing) = (&*framed.information, framed.missing_bytes);
         Ok(match framed.protocol {
             Protocol::Lcp => Self::Lcp(lcp::Packet::decode(bytes, missing)?),
@@ -282,6 +294,9 @@ impl Frame {
             Self::Ccp(packet) => packet.code().name(),
             Self::Ipcp(packet) => packet.code().name(),
             Self::Ipv6cp(packet) => packet.code().name(),
+            Self::Other { protocol: Protocol::Pap, code, .. } => pap::Code::from(*code).name(),
+            Self::Other { protocol: Protocol::Chap, code, .. } => chap::Code::from(*code).name(),
+            Self::Other { protocol: Protocol::Eap, code, .. } => eap::Code::from(*code).name(),
             Self::Other { code, .. } => cp::Code::from(*code).name(),
             Self::Data { .. } => return None,
         })
@@ -296,5 +311,7 @@ pub fn encode_frame(protocol: Protocol, information: &[u8]) -> Vec<u8> {
     out
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

@@ -277,7 +277,7 @@ macro_rules! messages {
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
         #[serde(tag = "message", rename_all = "snake_case")]
         pub enum Message {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
+            $(#[doc = concat!("The message ", stringify!($name), ".")] $name($name),)*
         }
 
         impl Message {

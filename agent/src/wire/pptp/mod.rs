@@ -17,6 +17,7 @@
 mod fields;
 pub mod codes;
 pub mod message;
+pub mod peer;
 
 use codes::MessageType;
 pub use message::Message;
@@ -103,4 +104,4 @@ impl Header {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
