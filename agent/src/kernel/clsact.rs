@@ -6,7 +6,7 @@
 
 use std::io;
 
-use libc::{RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, TCA_KIND, TCA_OPTIONS};
+use libc::{RTM_DELQDISC, RTM_DELTFILTER, RTM_GETQDISC, RTM_GETTFILTER, TCA_KIND, TCA_OPTIONS};
 
 use super::load::{TC_BARE, TC_ETHERNET};
 use super::netlink::{Requests, attributes, push_attribute, string, u32_at};
@@ -64,6 +64,19 @@ pub(super) fn remove_stale(index: u32) -> io::Result<usize> {
         requests.change(RTM_DELTFILTER, 0, &body)?;
     }
     Ok(stale.len())
+}
+
+/// What holds the discipline's place on a device: `clsact`, or `ingress`, which has no egress side
+/// but takes filters meant for it and runs them on ingress.
+pub(super) fn holder(index: u32) -> io::Result<Option<String>> {
+    Requests::open()?.dump(RTM_GETQDISC, &message(index, 0, 0, 0), |holder: &mut Option<String>, message| {
+        // The dump is of all devices (tc_dump_qdisc).
+        let here = u32_at(message.payload, 4) == Some(index) && u32_at(message.payload, 8) == Some(HANDLE);
+        let mut attributes = attributes(message.payload.get(MESSAGE..).unwrap_or_default());
+        if here && let Some((_, kind)) = attributes.find(|(kind, _)| *kind == TCA_KIND) {
+            *holder = Some(string(kind));
+        }
+    })
 }
 
 /// Removes the discipline from a device unless somebody has a filter on it.
