@@ -332,9 +332,12 @@ wait_down() {
 	wait_for "${2:-30}" is_down "$1" || fail "$1 still has its tunnel after ${2:-30} s"
 }
 
+# pptp calls its two processes, for GRE and for the control connection, by names of their own.
+CLIENT_PROCESSES=(pppd pptp pptpgw pptpcm)
+
 # wait_gone CLIENT [SECONDS]: until its pppd and pptp have ended.
 wait_gone() {
-	wait_for "${2:-60}" none_of "$1" pppd pptp || fail "pppd or pptp of $1 still runs after ${2:-60} s"
+	wait_for "${2:-60}" none_of "$1" "${CLIENT_PROCESSES[@]}" || fail "pppd or pptp of $1 still runs after ${2:-60} s"
 }
 
 # hangup CLIENT: the user ends the call.
@@ -347,8 +350,16 @@ hangup() {
 
 # kill_client CLIENT: the client's processes vanish without a word.
 kill_client() {
+	local pids
 	step "$1 is killed"
-	kill_all KILL "$1" pppd pptp
+	pids=$(pids_of "$1" "${CLIENT_PROCESSES[@]}")
+	[[ -n $pids ]] || fail "$1 has no pppd and pptp to kill"
+	# Stopped first: else one of them sees the others die and says goodbye.
+	# shellcheck disable=SC2086
+	kill -STOP $pids
+	# shellcheck disable=SC2086
+	kill -KILL $pids
+	wait_gone "$1" 10
 }
 
 # Whether the server has as many pppd as there are clients with one.
@@ -447,10 +458,12 @@ has_agent() {
 	[[ -e /lab/agent/pptpscope && $(cat "$SCENARIO/agent") = yes ]]
 }
 
-# agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start.
+# agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start. Does
+# nothing when it runs already.
 agent_start() {
 	local arguments
 	has_agent || return 0
+	[[ -z ${AGENT_PID:-} ]] || return 0
 	step "agent starts"
 	[[ -x $AGENT ]] || install -m 755 /lab/agent/pptpscope "$AGENT"
 	mapfile -t arguments <"$SCENARIO/agent-args"
