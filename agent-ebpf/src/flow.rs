@@ -131,7 +131,7 @@ pub(crate) fn book_fragment(key: &FlowKey, bytes: u64) -> bool {
 fn open(ifindex: u32, key: &FlowKey, now: u64) -> Option<*mut Flow> {
     let flow = Flow { first_ns: now, ifindex, ..Flow::default() };
     // When another CPU was faster, the value that it inserted is as good: look it up either way.
-    if FLOWS.insert(key, &flow, BPF_NOEXIST as u64).is_ok() {
+    if FLOWS.insert(key, flow, BPF_NOEXIST as u64).is_ok() {
         debug!(
             (),
             "new flow {:i} -> {:i}, call id {}, direction {}, interface {}",

@@ -58,7 +58,7 @@ impl Ip {
         let mut packet = vec![0x40 | (header / 4) as u8, 0];
         packet.extend(total.to_be_bytes());
         packet.extend(self.identification.to_be_bytes());
-        packet.extend((self.fragment_offset / 8 | u16::from(self.more_fragments) << 13).to_be_bytes());
+        packet.extend(((self.fragment_offset / 8) | (u16::from(self.more_fragments) << 13)).to_be_bytes());
         packet.extend([64, self.protocol, 0, 0]);
         packet.extend(self.source);
         packet.extend(self.destination);
@@ -140,7 +140,7 @@ impl Tcp {
         segment.extend(self.source.to_be_bytes());
         segment.extend(self.destination.to_be_bytes());
         segment.extend([0, 0, 0, 1, 0, 0, 0, 2]);
-        segment.extend([((20 + self.options.len()) / 4 << 4) as u8, self.flags, 0x20, 0, 0, 0, 0, 0]);
+        segment.extend([(((20 + self.options.len()) / 4) << 4) as u8, self.flags, 0x20, 0, 0, 0, 0, 0]);
         segment.extend(&self.options);
         segment.extend(&self.payload);
         segment

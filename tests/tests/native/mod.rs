@@ -34,11 +34,9 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // A thread, because the namespace belongs to the thread and cannot be left.
     let outcome = std::thread::spawn(move || {
-        if let Err(reason) = enter() {
-            return Err(reason);
-        }
+        enter()?;
         test();
-        Ok(())
+        Ok::<(), String>(())
     })
     .join();
     match outcome {
