@@ -95,7 +95,7 @@ fn filters(requests: &mut Requests, index: u32) -> io::Result<Vec<Filter>> {
     for parent in PARENTS {
         let found: Vec<_> =
             requests.dump(RTM_GETTFILTER, &message(index, 0, parent, 0), |found: &mut Vec<_>, message| {
-                found.extend(Filter::parse(message.payload))
+                found.extend(Filter::parse(message.payload));
             })?;
         all.extend(found);
     }
