@@ -4,6 +4,7 @@
 //! These tests need root, BPF and iproute2. Where that is missing they say so and do nothing; with
 //! `PPTPSCOPE_NATIVE=require` in the environment they fail instead.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod frame;
 
@@ -33,10 +34,10 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // A thread, because the namespace belongs to the thread and cannot be left.
-    let outcome = std::thread::spawn(move || {
+    let outcome = std::thread::spawn(move || -> Result<(), String> {
         enter()?;
         test();
-        Ok::<(), String>(())
+        Ok(())
     })
     .join();
     match outcome {
