@@ -272,3 +272,7 @@ fn release_memory() {
         libc::malloc_trim(0);
     }
 }
+
+#[cfg(test)]
+#[path = "object_tests.rs"]
+mod object_tests;
