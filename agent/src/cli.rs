@@ -2,6 +2,8 @@
 
 mod analyze;
 mod progress;
+mod record;
+mod replay;
 mod run;
 mod schema;
 
@@ -42,6 +44,10 @@ enum Command {
     Run(run::Args),
     /// Read captures (pcap, pcapng) and tell what happened to each call.
     Analyze(analyze::Args),
+    /// Watch this host and record what is seen, for replay.
+    Record(record::Args),
+    /// Write the events of a recording, byte for byte.
+    Replay(replay::Args),
     /// Print the JSON Schema of the events.
     Schema,
 }
@@ -49,8 +55,10 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Run(args) => run::main(&args),
+        Command::Run(args) => run::main(&args, true),
         Command::Analyze(args) => analyze::main(&args),
+        Command::Record(args) => record::main(args),
+        Command::Replay(args) => replay::main(&args),
         Command::Schema => schema::main(),
     }
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod event;
 pub mod kernel;
 pub mod observation;
+pub mod replay;
 pub mod session;
 pub mod sink;
 pub mod source;

@@ -3,3 +3,4 @@
 pub mod capture;
 pub mod kernel;
 pub mod packet;
+pub mod recording;
