@@ -45,7 +45,7 @@ enum Command {
     /// Read captures (pcap, pcapng) and tell what happened to each call.
     Analyze(analyze::Args),
     /// Watch this host and record what is seen, for replay.
-    Record(record::Args),
+    Record(record::RecordArgs),
     /// Write the events of a recording, byte for byte.
     Replay(replay::Args),
     /// Print the JSON Schema of the events.

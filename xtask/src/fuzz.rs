@@ -35,9 +35,9 @@ pub(crate) struct Arguments {
 /// When cargo-fuzz cannot be installed.
 pub(crate) fn fuzz(arguments: &Arguments) -> Result<bool> {
     let path = tool()?;
-    let targets = TARGETS.iter().filter(|target| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| only == *target)
-    });
+    let targets = TARGETS
+        .iter()
+        .filter(|target| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *target));
     let mut sound = true;
     for target in targets {
         let corpus = paths::target().join("fuzz-corpus").join(target);
@@ -48,7 +48,8 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<bool> {
         }
         let mut cargo = agent::cargo()?;
         // The sanitizer is not stable; the pinned compiler knows it when asked like this.
-        cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", prepend(&path, &cargo)?);
+        let path = prepend(&path, &cargo)?;
+        cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
         cargo.current_dir(paths::workspace().join("fuzz"));
         cargo.args(["fuzz", "run", target]).arg(&corpus);
         let own = paths::workspace().join("fuzz/corpus").join(target);

@@ -10,7 +10,7 @@ use super::run;
 
 /// Watches this host and records what it sees, for `pptpscope replay`.
 #[derive(Debug, Parser)]
-pub(super) struct Args {
+pub(super) struct RecordArgs {
     /// Where the recording goes; a file that exists is overwritten. Holds no secrets, but names and
     /// addresses.
     #[arg(value_name = "FILE")]
@@ -20,7 +20,7 @@ pub(super) struct Args {
     run: run::Args,
 }
 
-pub(super) fn main(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn main(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let mut run = args.run;
     run.record = Some(args.file);
     run::main(&run, false)

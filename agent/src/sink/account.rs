@@ -13,18 +13,23 @@ use crate::event::{Body, Event};
 use story::Story;
 use words::{bytes, count};
 
+/// Bytes of messages and frames that are kept for calls that are not over, all together. Where
+/// thousands are up at the same time, the later ones are told without.
+const MAX_DETAILS: usize = 8 << 20;
+
 /// Collects what is said about each call.
 #[derive(Debug)]
 pub struct Account {
     stories: BTreeMap<Uuid, Story>,
     told: u64,
+    details: usize,
     bold: bool,
 }
 
 impl Account {
     /// With `styled`, headings are bold.
     pub const fn new(styled: bool) -> Self {
-        Self { stories: BTreeMap::new(), told: 0, bold: styled }
+        Self { stories: BTreeMap::new(), told: 0, details: 0, bold: styled }
     }
 
     /// Takes an event; writes the account of the call that it ends.
@@ -36,8 +41,9 @@ impl Account {
         if let Some(session) = &event.session {
             let is_over = matches!(event.body, Body::SessionEnd { .. });
             let story = self.stories.entry(session.id).or_insert_with(|| Story::begin(event.ts));
-            story.take(event, session);
+            self.details += story.take(event, session, MAX_DETAILS - self.details.min(MAX_DETAILS));
             if is_over && let Some(story) = self.stories.remove(&session.id) {
+                self.details -= story.details().min(self.details);
                 self.tell(&story, output)?;
             }
         } else if let Body::AnalysisStop { analysis_stop } = &event.body {

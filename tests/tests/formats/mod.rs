@@ -1,7 +1,7 @@
 //! The same packets in other files: formats, byte orders, links.
 
 /// Packets of an Ethernet pcap in little-endian microseconds: time and bytes.
-pub fn packets(pcap: &[u8]) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn packets(pcap: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let word = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap());
     let (mut at, mut packets) = (24, Vec::new());
     while at < pcap.len() {
@@ -16,7 +16,7 @@ pub fn packets(pcap: &[u8]) -> Vec<(u64, Vec<u8>)> {
 type Word = fn(u32) -> [u8; 4];
 
 /// A pcap with this magic number; `unit` is nanoseconds of a fraction.
-pub fn pcap(packets: &[(u64, Vec<u8>)], magic: u32, unit: u64, link_type: u32, word: Word) -> Vec<u8> {
+pub(crate) fn pcap(packets: &[(u64, Vec<u8>)], magic: u32, unit: u64, link_type: u32, word: Word) -> Vec<u8> {
     let mut file = word(magic).to_vec();
     // The version is two halves.
     file.extend(if word(1)[0] == 1 { [2, 0, 4, 0] } else { [0, 2, 0, 4] });
@@ -34,7 +34,12 @@ pub fn pcap(packets: &[(u64, Vec<u8>)], magic: u32, unit: u64, link_type: u32, w
 }
 
 /// A pcapng whose interface counts time as `resolution` says, with `ticks` of a microsecond.
-pub fn pcapng(packets: &[(u64, Vec<u8>)], resolution: u8, ticks: fn(u64) -> u64, word: Word) -> Vec<u8> {
+pub(crate) fn pcapng(
+    packets: &[(u64, Vec<u8>)],
+    resolution: u8,
+    ticks: fn(u64) -> u64,
+    word: Word,
+) -> Vec<u8> {
     let little = word(1)[0] == 1;
     let half = |value: u16| if little { value.to_le_bytes() } else { value.to_be_bytes() };
     let block = |kind: u32, body: Vec<u8>| {
@@ -70,6 +75,6 @@ pub fn pcapng(packets: &[(u64, Vec<u8>)], resolution: u8, ticks: fn(u64) -> u64,
 }
 
 /// The packets with another link header: `make` gets the Ethernet header and gives the new one.
-pub fn relink(packets: &[(u64, Vec<u8>)], make: fn(&[u8]) -> Vec<u8>) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn relink(packets: &[(u64, Vec<u8>)], make: fn(&[u8]) -> Vec<u8>) -> Vec<(u64, Vec<u8>)> {
     packets.iter().map(|(at, bytes)| (*at, [make(&bytes[..14]), bytes[14..].to_vec()].concat())).collect()
 }

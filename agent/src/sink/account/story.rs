@@ -32,6 +32,8 @@ pub(super) struct Story {
     by_traffic: bool,
     lines: Vec<Line>,
     left_out: u64,
+    details: usize,
+    room: usize,
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     up: Option<Up>,
@@ -49,6 +51,8 @@ impl Story {
             by_traffic: false,
             lines: Vec::new(),
             left_out: 0,
+            details: 0,
+            room: 0,
             phase: None,
             phases: Vec::new(),
             up: None,
@@ -62,7 +66,20 @@ impl Story {
         self.began
     }
 
-    pub(super) fn take(&mut self, event: &Event, session: &SessionRef) {
+    /// Bytes that the messages and frames take.
+    pub(super) const fn details(&self) -> usize {
+        self.details
+    }
+
+    /// Takes an event, with `room` for what a message says; returns how much it took of that.
+    pub(super) fn take(&mut self, event: &Event, session: &SessionRef, room: usize) -> usize {
+        let before = self.details;
+        self.room = room;
+        self.take_event(event, session);
+        self.details - before
+    }
+
+    fn take_event(&mut self, event: &Event, session: &SessionRef) {
         if self.session.as_ref() != Some(session) {
             self.session = Some(session.clone());
         }
@@ -127,11 +144,13 @@ impl Story {
         }
         text.truncate(text.trim_end().len());
         let after_ns = at.ns_since(self.began);
-        let is_full = self.lines.len() >= MAX_LINES;
+        let cost = text.len() + size_of::<Line>();
+        let is_full = self.lines.len() >= MAX_LINES || cost > self.room;
         match self.lines.last_mut() {
             Some(last) if last.sender == sender && last.text == text => last.times += 1,
             _ if !is_full => {
                 text.shrink_to_fit();
+                self.details += cost;
                 self.lines.push(Line { after_ns, sender, text, times: 1 });
             }
             _ => self.left_out += 1,

@@ -25,6 +25,9 @@ const MAX_INTERFACES: usize = 4096;
 
 const BILLION: u64 = 1_000_000_000;
 
+/// The latest time that is believed, 2200-01-01: there must always be a later one, for timers.
+const LATEST_NS: u64 = 7_258_118_400 * BILLION;
+
 /// What a section says about an interface.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interface {
@@ -70,7 +73,7 @@ impl Interface {
             }
         };
         let offset = self.offset.saturating_mul(BILLION.cast_signed());
-        Timestamp::from_unix_ns(ns.saturating_add_signed(offset))
+        Timestamp::from_unix_ns(ns.saturating_add_signed(offset).min(LATEST_NS))
     }
 }
 
