@@ -11,10 +11,12 @@
 //!   The last `gre.stats` has the sums, and those are compared.
 //! * The order of what the two ends said at the same time: two hooks see the two directions. Each
 //!   end's own messages must be in order, and so must the phases.
+//! * What closed a call that was already closing: FIN and RST of the two ends cross. The cause of its end
+//!   (`session.end`) is compared.
 //! * `session.end` of a call that was lingering when the agent stopped: time goes on for three
 //!   seconds after a capture.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::events::Event;
 
@@ -68,7 +70,10 @@ fn stories(events: &[Event]) -> Vec<Story> {
         });
         let story = &mut stories[index];
         story.reference = known(&event.value["session"], &["id"]);
-        let body = known(event.body(), &[]);
+        let mut body = known(event.body(), &[]);
+        if event.name == "session.phase" && body["phase"] == "closed" {
+            body = json!({ "phase": "closed" });
+        }
         let sender = body["sender"].as_str().map_or(String::new(), |sender| format!(" from {sender}"));
         match event.name.as_str() {
             "session.stats" => {}

@@ -213,6 +213,7 @@ impl Recording {
         match recording.read_line() {
             Ok(true) => {}
             Ok(false) => return Err(Error::NoRecording("it is empty".into())),
+            Err(Error::Cut { .. }) => return Err(Error::NoRecording("it ends before its header".into())),
             Err(Error::Read { source, .. }) => return Err(Error::NoRecording(source.to_string())),
             Err(error) => return Err(error),
         }
