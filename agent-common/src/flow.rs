@@ -50,6 +50,7 @@ const _: () = assert!(size_of::<FragmentKey>() == 12);
 /// lock of its PPP channel or by one pptpctrl process, so its packets come one after another.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
 pub struct Flow {
     /// GRE packets. A fragmented one counts once.
     pub packets: u64,

@@ -12,6 +12,8 @@ pub const TRUNCATED: u8 = 1;
 /// Which way a packet passed the interface.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", serde(rename_all = "snake_case"))]
 pub enum Direction {
     /// Received by this host.
     Ingress = 0,

@@ -14,6 +14,7 @@ pub const WINDOW: u32 = u64::BITS;
 /// At any time `highest - first + 1 == received + lost + missing()`, unless nothing was seen.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sequence {
     /// Packets with a sequence number, duplicates excluded.
     pub received: u64,

@@ -2,10 +2,13 @@
 
 mod losses;
 mod status;
+mod tape;
 mod watch;
 
+use std::fs::File;
 use std::future::{self, Future};
-use std::io;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,8 +24,10 @@ use crate::observation::Observation;
 use crate::session::{self, Correlator};
 use crate::sink::lines::{self, LineSink};
 use crate::source::kernel::{KernelClock, flow, map_keys, record};
+use crate::source::recording::{Header, Recorder};
 use crate::time::Timestamp;
 use losses::Losses;
+use tape::Tape;
 use watch::Watch;
 
 /// How often losses are looked for and the clocks are compared.
@@ -45,6 +50,14 @@ pub enum Error {
     /// The events cannot be written.
     #[error(transparent)]
     Sink(#[from] lines::Error),
+    /// The recording cannot be begun.
+    #[error("cannot begin the recording {}: {source}", path.display())]
+    Record {
+        /// Where it should go.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(#[source] io::Error),
@@ -72,6 +85,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Whether the kernel programs log rare packets.
     pub kernel_log: bool,
+    /// Where everything that is observed is recorded.
+    pub record: Option<PathBuf>,
 }
 
 /// Everything that the loop works with.
@@ -84,7 +99,7 @@ pub struct Agent {
     debug_log: Option<DebugLog>,
     devices: Devices,
     watch: Watch,
-    correlator: Correlator,
+    correlator: Tape,
     clock: KernelClock,
     losses: Losses,
     undecodable: u64,
@@ -113,17 +128,20 @@ impl Agent {
         let debug_log = if options.kernel_log { kernel.debug_log().map_err(Error::Ring)? } else { None };
         let uname = rustix::system::uname();
         let host = uname.nodename().to_string_lossy().into_owned();
+        let config = session::Config {
+            stats_interval: options.stats_interval,
+            max_sessions: options.max_sessions as usize,
+            ..session::Config::for_host(host.clone())
+        };
+        let recorder = options.record.as_deref().map(|path| recorder(path, &config)).transpose()?;
+        let correlator = Tape::new(Correlator::new(config), recorder);
         let mut agent = Self {
             started: Instant::now(),
             records,
             debug_log,
             devices: Devices::open()?,
             watch: Watch::new(&options.interfaces, options.ingress),
-            correlator: Correlator::new(session::Config {
-                stats_interval: options.stats_interval,
-                max_sessions: options.max_sessions as usize,
-                ..session::Config::for_host(host.clone())
-            }),
+            correlator,
             clock: KernelClock::sample(),
             losses: Losses::default(),
             undecodable: 0,
@@ -188,6 +206,7 @@ impl Agent {
                 }
                 _ = housekeeping.tick() => {
                     self.clock = KernelClock::sample();
+                    self.correlator.flush();
                     self.report_losses()?;
                 }
             }
@@ -281,6 +300,8 @@ impl Agent {
         let status = agent::Status { interfaces, ..self.status()? };
         let agent_stop = agent::Stop { reason, status };
         let last = self.event(Severity::Info, Body::AgentStop { agent_stop });
+        self.correlator.line(&last);
+        self.correlator.close();
         if !self.sink.close(&last)? && reason != StopReason::OutputClosed {
             warn!("some events were not written: the reader of standard output is too slow or gone");
         }
@@ -309,6 +330,7 @@ impl Agent {
 
     fn write(&mut self, severity: Severity, body: Body) -> Result<(), Error> {
         let event = self.event(severity, body);
+        self.correlator.line(&event);
         Ok(self.sink.write(&event)?)
     }
 
@@ -326,6 +348,20 @@ impl Observation {
         use crate::observation::{Clock, Origin};
         Self { at, clock: Clock::Agent, origin: Origin::Devices, what }
     }
+}
+
+/// Begins a recording.
+fn recorder(path: &Path, config: &session::Config) -> Result<Recorder, Error> {
+    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let header = Header::new(
+        config.host.clone(),
+        ns(config.stats_interval),
+        u32::try_from(config.max_sessions).unwrap_or(u32::MAX),
+        ns(config.idle_limit),
+    );
+    File::create(path)
+        .and_then(|file| Recorder::start(BufWriter::new(file), &header))
+        .map_err(|source| Error::Record { path: path.to_owned(), source })
 }
 
 /// Waits for `ns`, or for ever.

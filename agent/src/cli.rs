@@ -1,5 +1,9 @@
 //! The command line: one file per subcommand.
 
+mod analyze;
+mod progress;
+mod record;
+mod replay;
 mod run;
 mod schema;
 
@@ -38,6 +42,12 @@ struct Cli {
 enum Command {
     /// Watch this host and write events as JSON Lines to standard output.
     Run(run::Args),
+    /// Read captures (pcap, pcapng) and tell what happened to each call.
+    Analyze(analyze::Args),
+    /// Watch this host and record what is seen, for replay.
+    Record(record::Args),
+    /// Write the events of a recording, byte for byte.
+    Replay(replay::Args),
     /// Print the JSON Schema of the events.
     Schema,
 }
@@ -45,7 +55,10 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Run(args) => run::main(&args),
+        Command::Run(args) => run::main(&args, true),
+        Command::Analyze(args) => analyze::main(&args),
+        Command::Record(args) => record::main(args),
+        Command::Replay(args) => replay::main(&args),
         Command::Schema => schema::main(),
     }
 }

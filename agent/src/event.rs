@@ -2,6 +2,7 @@
 //! object per line, the common fields, and one object named after the event.
 
 pub mod agent;
+pub mod analysis;
 pub mod control;
 pub mod gre;
 pub mod ppp;
@@ -11,7 +12,7 @@ pub mod session;
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::time::Timestamp;
@@ -73,7 +74,7 @@ pub struct SessionRef {
 }
 
 /// Which end of a call did something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Party {
     /// The end that dialled (PNS).
@@ -147,6 +148,18 @@ pub enum Body {
     AgentStop {
         /// Its payload.
         agent_stop: agent::Stop,
+    },
+    /// Captures are being read instead of a host being watched. First line of `analyze --json`.
+    #[serde(rename = "analysis.start")]
+    AnalysisStart {
+        /// Its payload.
+        analysis_start: analysis::Start,
+    },
+    /// The captures are read. Last line of `analyze --json`.
+    #[serde(rename = "analysis.stop")]
+    AnalysisStop {
+        /// Its payload.
+        analysis_stop: analysis::Stop,
     },
     /// A call begins: its first packet was seen.
     #[serde(rename = "session.start")]

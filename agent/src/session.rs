@@ -117,10 +117,19 @@ impl Correlator {
         }
     }
 
+    /// Time begins at `at`, if it has not begun: statistics are due from here on, also when nothing but
+    /// data is seen.
+    pub fn begin(&mut self, at: Timestamp) {
+        if self.next_stats.is_none() {
+            self.next_stats = Some(at + self.config.stats_interval);
+            self.next_search = Some((at + FIRST_SEARCH, FIRST_SEARCH));
+        }
+    }
+
     /// Takes one fact; appends what follows from it to `out`.
     pub fn observe(&mut self, observation: &Observation, out: &mut Vec<Event>) {
         let at = observation.at;
-        self.start_clocks(at);
+        self.begin(at);
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
@@ -135,7 +144,7 @@ impl Correlator {
     /// Tells that it is `now`: timers run, statistics are due. Before a call of this, the flows of
     /// [`Self::wanted_flows`] should be observed.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Event>) {
-        self.start_clocks(now);
+        self.begin(now);
         self.wants_flows = false;
         while let Some(&(deadline, serial)) = self.deadlines.first()
             && deadline <= now
@@ -198,14 +207,6 @@ impl Correlator {
     /// Sums over all calls.
     pub fn totals(&self) -> Totals {
         Totals { live: self.calls.len() as u64, evicted: self.evicted }
-    }
-
-    /// The clocks start with the first thing that is heard.
-    fn start_clocks(&mut self, now: Timestamp) {
-        if self.next_stats.is_none() {
-            self.next_stats = Some(now + self.config.stats_interval);
-            self.next_search = Some((now + FIRST_SEARCH, FIRST_SEARCH));
-        }
     }
 
     /// Whether the call is worth less than a new one: it has no call id yet.

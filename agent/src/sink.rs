@@ -1,3 +1,4 @@
 //! Consumers of events.
 
+pub mod account;
 pub mod lines;

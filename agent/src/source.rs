@@ -1,4 +1,6 @@
 //! Producers of observations.
 
+pub mod capture;
 pub mod kernel;
 pub mod packet;
+pub mod recording;

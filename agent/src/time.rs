@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::ops::Add;
+use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A point in time: nanoseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339, UTC, nine digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,18 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// From RFC 3339.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at: jiff::Timestamp = text.parse()?;
+        u64::try_from(at.as_nanosecond())
+            .map(Self)
+            .map_err(|_| jiff::Error::from_args(format_args!("before 1970 or after 2554")))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A u64 of nanoseconds ends in the year 2554, well inside what jiff can show.
@@ -44,6 +57,12 @@ impl fmt::Display for Timestamp {
             Ok(at) => write!(f, "{at:.9}"),
             Err(_) => Err(fmt::Error),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

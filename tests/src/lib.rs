@@ -8,7 +8,9 @@
 pub mod capture;
 pub mod condition;
 pub mod control;
+pub mod equality;
 pub mod events;
+pub mod generate;
 pub mod gre;
 pub mod judge;
 pub mod model;

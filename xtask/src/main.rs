@@ -1,10 +1,12 @@
 //! `cargo xtask`: everything a developer does.
 
 mod agent;
+mod bench;
 mod cache;
 mod command;
 mod console;
 mod demo;
+mod fuzz;
 mod lab;
 mod paths;
 mod setup;
@@ -41,6 +43,13 @@ enum Task {
         #[command(subcommand)]
         task: lab::Task,
     },
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        task: bench::Task,
+    },
+    /// Throw random input at decoders, readers and correlator.
+    Fuzz(fuzz::Arguments),
     /// Format, lints, unit tests, native tests, lab scenarios, schema.
     Test(test::Arguments),
 }
@@ -58,6 +67,8 @@ fn main() -> ExitCode {
         Task::Run { arguments } => agent::run(&arguments),
         Task::Demo(arguments) => demo::demo(&arguments),
         Task::Lab { task } => lab::task(task),
+        Task::Bench { task } => bench::bench(&task),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Test(arguments) => test::test(&arguments),
     };
     match done {

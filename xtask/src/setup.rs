@@ -87,16 +87,24 @@ fn bpf_linker() -> Result<PathBuf> {
 /// # Errors
 /// Names the command that installs them when it cannot be run here.
 pub(crate) fn lab_packages() -> Result<()> {
+    packages(PACKAGES)
+}
+
+/// Installs Debian packages, each with what it is for.
+///
+/// # Errors
+/// Names the command that installs them when it cannot be run here.
+pub(crate) fn packages(wanted: &[(&str, &str)]) -> Result<()> {
     if !exists("dpkg-query") || !exists("apt-get") {
-        let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
-        bail!("this is no Debian: the lab needs what Debian has in {}", names.join(" "));
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+        bail!("this is no Debian: needed is what Debian has in {}", names.join(" "));
     }
     let missing: Vec<&str> =
-        PACKAGES.iter().map(|(name, _)| *name).filter(|package| !is_installed(package)).collect();
+        wanted.iter().map(|(name, _)| *name).filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    for (package, purpose) in PACKAGES.iter().filter(|(package, _)| missing.contains(package)) {
+    for (package, purpose) in wanted.iter().filter(|(package, _)| missing.contains(package)) {
         progress(&format!("installing  {package}: {purpose}"));
     }
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
@@ -107,7 +115,7 @@ pub(crate) fn lab_packages() -> Result<()> {
         progress("the package lists may be old: apt-get update");
         run(&mut as_root("reading the package lists", "apt-get", &["update"])?)?;
         run(&mut command)
-            .with_context(|| format!("the lab needs these packages; by hand: {}", line(&command)))?;
+            .with_context(|| format!("these packages are needed; by hand: {}", line(&command)))?;
     }
     Ok(())
 }

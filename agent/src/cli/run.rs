@@ -1,6 +1,7 @@
 //! `pptpscope run`: the options, and what happens before the agent watches.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,6 +46,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
     ring_bytes: u32,
 
+    /// Also record everything that is observed into this file, for `pptpscope replay`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+
     /// End after this many seconds instead of waiting for a signal.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u32>,
@@ -72,7 +77,8 @@ fn ring_bytes(text: &str) -> Result<u32, String> {
     Ok(bytes)
 }
 
-pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
+/// Watches; writes the events to standard output only when `with_events`.
+pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
     let level = match args.verbose {
         0 => Level::INFO,
         1 => Level::DEBUG,
@@ -88,7 +94,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("pptpscope: {missing}");
         return Ok(ExitCode::from(EXIT_PRIVILEGE));
     }
-    let sink = LineSink::start(io::stdout())?;
+    let sink = if with_events { LineSink::start(io::stdout()) } else { LineSink::start(io::sink()) }?;
     let options = Options {
         interfaces: args.interfaces.clone(),
         ingress: match args.ingress {
@@ -102,6 +108,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         ring_bytes: args.ring_bytes,
         duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
         kernel_log: args.verbose >= 2,
+        record: args.record.clone(),
     };
     // One thread is enough: the work is rare, and every thread costs memory.
     tokio::runtime::Builder::new_current_thread()

@@ -71,10 +71,11 @@ impl Correlator {
             return None;
         }
         let direction = match origin {
-            Origin::Wire { direction, .. } => direction,
-            Origin::Counters | Origin::Devices => Direction::Ingress,
+            Origin::Wire { direction, .. } => Some(direction),
+            Origin::Capture { sender: Some(Party::Server) } => Some(Direction::Egress),
+            Origin::Capture { .. } | Origin::Counters | Origin::Devices => None,
         };
-        let sender = self.sender_of(flow, direction);
+        let sender = self.sender_of(flow, direction.unwrap_or(Direction::Ingress));
         let serial = match self.half_call(flow, sender) {
             Some(serial) => serial,
             None => {

@@ -6,7 +6,7 @@
 use schemars::Schema;
 
 /// Defines an enum of named numbers with `Unknown` for the rest: `From` in both directions, `name`,
-/// `Display`, `Serialize` and `JsonSchema` (always a string; `as` gives its name in the schema).
+/// `Display`, `Serialize`, `Deserialize` and `JsonSchema` (always a string; `as` gives its name in the schema).
 macro_rules! codes {
     ($(#[doc = $doc:expr])* $name:ident: $int:ty $(as $schema:literal)? {
         $($(#[doc = $vdoc:expr])* $variant:ident = $number:literal $text:literal,)*
@@ -64,6 +64,16 @@ macro_rules! codes {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                match text.as_str() {
+                    $($text => Ok(Self::$variant),)*
+                    other => $crate::wire::code::unknown_number(other).map(<$int>::into),
+                }
             }
         }
 
@@ -129,6 +139,22 @@ macro_rules! flags {
             }
         }
 
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let names = <Vec<String> as serde::Deserialize>::deserialize(deserializer)?;
+                let mut bits = 0;
+                for name in &names {
+                    bits |= match name.as_str() {
+                        $($text => $bit,)*
+                        other => (1 as $int)
+                            .checked_shl($crate::wire::code::bit_number(other)?)
+                            .ok_or_else(|| serde::de::Error::custom(format_args!("there is no {other}")))?,
+                    };
+                }
+                Ok(Self(bits))
+            }
+        }
+
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -141,6 +167,18 @@ macro_rules! flags {
             }
         }
     };
+}
+
+/// The number in `unknown_7`.
+pub(crate) fn unknown_number<T: std::str::FromStr, E: serde::de::Error>(name: &str) -> Result<T, E> {
+    let number = name.strip_prefix("unknown_").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| E::custom(format_args!("{name:?} is not one of the names")))
+}
+
+/// The number in `bit_5`.
+pub(crate) fn bit_number<E: serde::de::Error>(name: &str) -> Result<u32, E> {
+    let number = name.strip_prefix("bit_").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| E::custom(format_args!("{name:?} is not one of the names")))
 }
 
 /// Schema of a code: one of the names, or `unknown_N`.

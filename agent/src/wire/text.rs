@@ -69,6 +69,30 @@ impl fmt::Debug for Hex {
     }
 }
 
+impl std::str::FromStr for Hex {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: Vec<u8> = text
+            .chars()
+            .map(|digit| digit.to_digit(16).map(|digit| digit as u8).ok_or(()))
+            .collect::<Result<_, _>>()?;
+        if !digits.len().is_multiple_of(2) {
+            return Err(());
+        }
+        Ok(Self(
+            digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect(),
+        ))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Hex {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom("not pairs of hexadecimal digits"))
+    }
+}
+
 impl serde::Serialize for Hex {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -6,7 +6,7 @@
 //! password are dropped here: no type can hold them.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{read::Reader, text};
 
@@ -51,7 +51,7 @@ codes! {
 }
 
 /// A packet of CHAP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ChapPacket")]
 pub struct Packet {
     /// Matches an answer to its challenge.
@@ -62,7 +62,7 @@ pub struct Packet {
 }
 
 /// Contents of a packet, by code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[schemars(rename = "ChapBody")]
 pub enum Body {

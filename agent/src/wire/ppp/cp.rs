@@ -11,7 +11,7 @@
 //! ```
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{read::Reader, text};
 
@@ -67,7 +67,7 @@ pub trait ConfigureOption: Sized {
 }
 
 /// A packet of a configure protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Packet_of_{O}")]
 pub struct Packet<O> {
     /// Matches an answer to its request.
@@ -78,7 +78,7 @@ pub struct Packet<O> {
 }
 
 /// Contents of a packet, by code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[schemars(rename = "Body_of_{O}")]
 pub enum Body<O> {
@@ -168,7 +168,7 @@ pub enum Body<O> {
 }
 
 /// Why a layer is closed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TerminateReason {
     /// In words, as pppd says it: `User request`, `Peer not responding`, …

@@ -3,7 +3,7 @@
 //! Type data other than an identity are dropped here: they are challenges, responses and TLS records.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{read::Reader, text};
 
@@ -52,7 +52,7 @@ codes! {
 }
 
 /// A packet of EAP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "EapPacket")]
 pub struct Packet {
     /// Matches a response to its request.
@@ -66,7 +66,7 @@ pub struct Packet {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Methods that the peer wants instead, in a Nak.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub desired: Vec<Type>,
 }
 

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::Hex;
 
@@ -59,7 +59,7 @@ options! {
 }
 
 /// Van Jacobson compression (RFC 1332 §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "IpCompression")]
 pub struct Compression {
     /// 0x002d, Van Jacobson.

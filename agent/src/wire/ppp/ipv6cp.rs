@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::wire::Hex;
 
@@ -53,6 +53,16 @@ impl fmt::Display for InterfaceIdentifier {
 impl Serialize for InterfaceIdentifier {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InterfaceIdentifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let unknown = || de::Error::custom(format_args!("{text:?} is no interface identifier"));
+        let digits: String = text.split(':').collect();
+        let is_ours = text.split(':').count() == 4 && text.split(':').all(|part| part.len() == 4);
+        u64::from_str_radix(&digits, 16).ok().filter(|_| is_ours).map(Self).ok_or_else(unknown)
     }
 }
 

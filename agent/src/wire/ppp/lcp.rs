@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::wire::{Hex, read::Reader};
 
@@ -153,6 +153,20 @@ impl Serialize for AuthenticationMethod {
     }
 }
 
+impl<'de> Deserialize<'de> for AuthenticationMethod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Some((method, ..)) = Self::KNOWN.into_iter().find(|(.., name)| *name == text) {
+            return Ok(method);
+        }
+        let unknown = || de::Error::custom(format_args!("{text:?} is no authentication protocol"));
+        let digits = text.strip_prefix("unknown_").ok_or_else(unknown)?;
+        let (protocol, data) = digits.split_at_checked(4).ok_or_else(unknown)?;
+        let protocol = u16::from_str_radix(protocol, 16).map_err(|_| unknown())?;
+        Ok(Self::Unknown { protocol, data: data.parse().map_err(|()| unknown())? })
+    }
+}
+
 impl JsonSchema for AuthenticationMethod {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "AuthenticationMethod".into()
@@ -168,7 +182,7 @@ impl JsonSchema for AuthenticationMethod {
 }
 
 /// Link quality reports (RFC 1661 §6.3, RFC 1989 §2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "LinkQuality")]
 pub struct Quality {
     /// Protocol of the reports.
@@ -188,7 +202,7 @@ impl Value for Quality {
 }
 
 /// Callback (RFC 1570 §3.4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Callback {
     /// How the number is known; 6 negotiates it with CBCP.
     pub operation: u8,
@@ -208,7 +222,7 @@ impl Value for Callback {
 }
 
 /// Endpoint discriminator (RFC 1990 §5.1.3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// What the address is.
     pub class: EndpointClass,

@@ -7,7 +7,7 @@
 
 use bytes::{Buf as _, Bytes};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::payload::Payload;
 
@@ -72,7 +72,8 @@ impl Protocol {
 }
 
 /// Why a frame cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Error {
     /// Too short for address, control and protocol.
     #[error("PPP frame cut: {0} bytes")]
@@ -174,7 +175,7 @@ impl Framed {
 }
 
 /// What a frame says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "protocol", rename_all = "snake_case")]
 #[schemars(rename = "PppFrame")]
 pub enum Frame {

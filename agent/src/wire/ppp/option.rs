@@ -59,7 +59,7 @@ macro_rules! options {
         $($(#[doc = $vdoc:expr])* $variant:ident $({ $(#[doc = $fdoc:expr])* $field:ident: $ty:ty })? = $number:literal,)*
     }) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(tag = "option", rename_all = "snake_case")]
         pub enum $name {
             $($(#[doc = $vdoc])* $variant $({ $(#[doc = $fdoc])* $field: $ty })?,)*

@@ -3,7 +3,7 @@
 //! The password is on the wire in clear text. It is dropped here: no type can hold it.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{read::Reader, text};
 
@@ -22,7 +22,7 @@ codes! {
 }
 
 /// A packet of PAP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PapPacket")]
 pub struct Packet {
     /// Matches an answer to its request.
@@ -33,7 +33,7 @@ pub struct Packet {
 }
 
 /// Contents of a packet, by code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[schemars(rename = "PapBody")]
 pub enum Body {

@@ -1,0 +1,87 @@
+//! A readable account of each call, written when the call is over.
+
+mod story;
+mod words;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use uuid::Uuid;
+
+use crate::event::analysis::Stop;
+use crate::event::{Body, Event};
+use story::Story;
+use words::{bytes, count};
+
+/// Collects what is said about each call.
+#[derive(Debug)]
+pub struct Account {
+    stories: BTreeMap<Uuid, Story>,
+    told: u64,
+    bold: bool,
+}
+
+impl Account {
+    /// With `styled`, headings are bold.
+    pub const fn new(styled: bool) -> Self {
+        Self { stories: BTreeMap::new(), told: 0, bold: styled }
+    }
+
+    /// Takes an event; writes the account of the call that it ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of `output`.
+    pub fn event(&mut self, event: &Event, output: &mut impl Write) -> io::Result<()> {
+        if let Some(session) = &event.session {
+            let is_over = matches!(event.body, Body::SessionEnd { .. });
+            let story = self.stories.entry(session.id).or_insert_with(|| Story::begin(event.ts));
+            story.take(event, session);
+            if is_over && let Some(story) = self.stories.remove(&session.id) {
+                self.tell(&story, output)?;
+            }
+        } else if let Body::AnalysisStop { analysis_stop } = &event.body {
+            let mut rest: Vec<Story> = std::mem::take(&mut self.stories).into_values().collect();
+            rest.sort_by_key(Story::began);
+            for story in &rest {
+                self.tell(story, output)?;
+            }
+            self.summary(analysis_stop, output)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, story: &Story, output: &mut impl Write) -> io::Result<()> {
+        self.told += 1;
+        let (on, off) = if self.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        writeln!(output, "{on}Call {}: {}{off}", self.told, story.heading())?;
+        story.write(output)?;
+        writeln!(output)
+    }
+
+    fn summary(&self, stop: &Stop, output: &mut impl Write) -> io::Result<()> {
+        write!(output, "{}", count(self.told, "call"))?;
+        write!(output, " in {} ({})", count(stop.packets, "packet"), bytes(stop.bytes))?;
+        if let (Some(first), Some(last)) = (stop.first, stop.last) {
+            write!(output, " from {first} to {last}")?;
+        }
+        writeln!(output)?;
+        let refused = &stop.refused;
+        let notes = [
+            (stop.copies, "captured more than once, counted once (--copies keep counts all)"),
+            (stop.outside, "outside of --from and --until"),
+            (refused.version_0 + refused.version_unknown, "GRE of another kind of tunnel"),
+            (refused.not_pptp, "GRE version 1, but not PPTP"),
+            (refused.short, "GRE shorter than its headers say, or cut by the snap length"),
+            (refused.fragment_unmatched, "fragments of GRE without their first one"),
+            (refused.flows_full, "of calls that did not fit into --max-sessions"),
+            (stop.undecodable, "control segments or negotiation frames that cannot be read"),
+        ];
+        for (number, what) in notes {
+            if number > 0 {
+                writeln!(output, "  {number} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! What is remembered of one call.
+
+use std::io::{self, Write};
+
+use super::words::{bytes, cause, count, fields, name, seconds};
+use crate::event::gre::{Counters, GreStats};
+use crate::event::session::{End, Phase, PhaseTime, Up};
+use crate::event::{Body, Event, Party, PerParty, SessionRef};
+use crate::time::Timestamp;
+use crate::wire::ppp::Protocol;
+
+/// Lines of a story; a call that negotiates for ever tells only how it began.
+const MAX_LINES: usize = 120;
+/// Bytes of a line; a peer may send long names.
+const MAX_LINE: usize = 400;
+
+/// One message or frame, and how often it came in a row.
+#[derive(Debug)]
+struct Line {
+    after_ns: u64,
+    sender: Party,
+    text: String,
+    times: u32,
+}
+
+/// The life of a call, up to its last event.
+#[derive(Debug)]
+pub(super) struct Story {
+    began: Timestamp,
+    session: Option<SessionRef>,
+    client_port: Option<u16>,
+    by_traffic: bool,
+    lines: Vec<Line>,
+    left_out: u64,
+    phase: Option<Phase>,
+    phases: Vec<PhaseTime>,
+    up: Option<Up>,
+    gre: Option<GreStats>,
+    end: Option<End>,
+    lcp_frames: PerParty<u32>,
+}
+
+impl Story {
+    pub(super) const fn begin(at: Timestamp) -> Self {
+        Self {
+            began: at,
+            session: None,
+            client_port: None,
+            by_traffic: false,
+            lines: Vec::new(),
+            left_out: 0,
+            phase: None,
+            phases: Vec::new(),
+            up: None,
+            gre: None,
+            end: None,
+            lcp_frames: PerParty { client: 0, server: 0 },
+        }
+    }
+
+    pub(super) const fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    pub(super) fn take(&mut self, event: &Event, session: &SessionRef) {
+        if self.session.as_ref() != Some(session) {
+            self.session = Some(session.clone());
+        }
+        match &event.body {
+            Body::SessionStart { session_start } => {
+                self.client_port = session_start.client_port;
+                self.by_traffic = session_start.origin == crate::event::session::Origin::Traffic;
+                self.phase = Some(session_start.phase);
+            }
+            Body::SessionPhase { session_phase } => {
+                self.phase = Some(session_phase.phase);
+                let time =
+                    PhaseTime { phase: session_phase.previous, duration_ns: session_phase.previous_ns };
+                match self.phases.iter_mut().find(|known| known.phase == time.phase) {
+                    Some(known) => known.duration_ns += time.duration_ns,
+                    None => self.phases.push(time),
+                }
+            }
+            Body::SessionUp { session_up } => self.up = Some(session_up.clone()),
+            Body::GreStats { gre_stats } => self.gre = Some(gre_stats.clone()),
+            Body::SessionEnd { session_end } => self.end = Some(session_end.clone()),
+            Body::ControlMessage { control_message } => {
+                let value = serde_json::to_value(control_message).unwrap_or_default();
+                let message = value.get("message").and_then(|message| message.as_str()).unwrap_or("?");
+                let text = format!("{message}  {}", fields(&value, &["sender", "message"]));
+                self.line(event.ts, control_message.sender, text);
+            }
+            Body::ControlGarbage { control_garbage } => {
+                let (number, why) = (control_garbage.bytes, &control_garbage.reason);
+                let text = format!("{} that are no PPTP message: {why}", count(number, "byte"));
+                self.line(event.ts, control_garbage.sender, text);
+            }
+            Body::PppNegotiation { ppp_negotiation } => {
+                let Some(frame) = &ppp_negotiation.frame else {
+                    let why = ppp_negotiation.error.as_deref().unwrap_or("unknown");
+                    self.line(
+                        event.ts,
+                        ppp_negotiation.sender,
+                        format!("ppp frame that cannot be read: {why}"),
+                    );
+                    return;
+                };
+                if frame.protocol() == Protocol::Lcp {
+                    *self.lcp_frames.of_mut(ppp_negotiation.sender) += 1;
+                }
+                let value = serde_json::to_value(ppp_negotiation).unwrap_or_default();
+                let hidden = ["sender", "gre_sequence", "protocol", "code", "id", "copy"];
+                let code = frame.code_name().unwrap_or_default();
+                let id = frame.id().map_or(String::new(), |id| format!(" {id}"));
+                let copy = if ppp_negotiation.copy { "  (copy)" } else { "" };
+                let text = format!("{} {code}{id}  {}{copy}", frame.protocol(), fields(&value, &hidden));
+                self.line(event.ts, ppp_negotiation.sender, text);
+            }
+            _ => {}
+        }
+    }
+
+    fn line(&mut self, at: Timestamp, sender: Party, mut text: String) {
+        if let Some(end) = (MAX_LINE.min(text.len())..text.len()).find(|end| text.is_char_boundary(*end)) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text.truncate(text.trim_end().len());
+        let after_ns = at.ns_since(self.began);
+        let is_full = self.lines.len() >= MAX_LINES;
+        match self.lines.last_mut() {
+            Some(last) if last.sender == sender && last.text == text => last.times += 1,
+            _ if !is_full => {
+                text.shrink_to_fit();
+                self.lines.push(Line { after_ns, sender, text, times: 1 });
+            }
+            _ => self.left_out += 1,
+        }
+    }
+
+    /// Who, and how it went.
+    pub(super) fn heading(&self) -> String {
+        let Some(session) = &self.session else { return "unknown".into() };
+        let user = session.user.as_ref().map_or(String::new(), |user| format!(", user {user}"));
+        let ended = |end: &End| cause(end.reason, end.by);
+        let was_up = self.end.as_ref().map_or(self.up.is_some(), |end| end.was_up);
+        let how = match (&self.end, was_up) {
+            (Some(end), true) => format!("was up; ended by {}", ended(end)),
+            (Some(end), false) => {
+                format!("FAILED in phase {}: {}", name(end.last_phase), ended(end))
+            }
+            (None, true) => "up at the end of the capture".into(),
+            (None, false) => {
+                let phase = self.phase.map(name).unwrap_or_default();
+                format!("in phase {phase} at the end of the capture")
+            }
+        };
+        format!("{} to {}{user}: {how}", session.client, session.server)
+    }
+
+    pub(super) fn write(&self, output: &mut impl Write) -> io::Result<()> {
+        write!(output, "  began    {}", self.began)?;
+        if let Some(session) = &self.session {
+            if let Some(port) = self.client_port {
+                write!(output, ", client port {port}")?;
+            }
+            for (id, whose) in [(session.client_call_id, "client's"), (session.server_call_id, "server's")] {
+                if let Some(id) = id {
+                    write!(output, ", {whose} call id {id}")?;
+                }
+            }
+        }
+        if self.by_traffic {
+            write!(output, "; met by its traffic: the control connection's beginning is not in the capture")?;
+        }
+        writeln!(output)?;
+        let phases = self.end.as_ref().map_or(&self.phases, |end| &end.phases);
+        if !phases.is_empty() {
+            let phases: Vec<String> = phases
+                .iter()
+                .map(|time| format!("{} {}", name(time.phase), seconds(time.duration_ns)))
+                .collect();
+            writeln!(output, "  phases   {}", phases.join(", "))?;
+        }
+        for line in &self.lines {
+            let times = if line.times > 1 { format!("  ×{}", line.times) } else { String::new() };
+            let after = line.after_ns as f64 / 1e9;
+            writeln!(output, "  {after:>+10.3} s  {}  {}{times}", name(line.sender), line.text)?;
+        }
+        if self.left_out > 0 {
+            writeln!(output, "               … and {} more messages and frames", self.left_out)?;
+        }
+        if let Some(up) = &self.up {
+            writeln!(output, "  agreed   {}", agreed(up))?;
+        }
+        if let Some(gre) = &self.gre {
+            writeln!(output, "  client   {}", traffic(&gre.from_client))?;
+            writeln!(output, "  server   {}", traffic(&gre.from_server))?;
+        }
+        if let Some(end) = &self.end {
+            writeln!(output, "  ended    after {}: {}", seconds(end.duration_ns), cause(end.reason, end.by))?;
+        }
+        if let Some(note) = self.silence() {
+            writeln!(output, "  note     {note}")?;
+        }
+        Ok(())
+    }
+
+    /// An end that never took part in the negotiation.
+    fn silence(&self) -> Option<&'static str> {
+        let last = self.end.as_ref().map_or(self.phase?, |end| end.last_phase);
+        if last != Phase::Lcp || self.by_traffic {
+            return None;
+        }
+        match (self.lcp_frames.client, self.lcp_frames.server) {
+            (0, 0) => Some("no LCP frame was seen from either end: is GRE in the capture, does it pass?"),
+            (0, _) => Some("the client never sent an LCP frame that was seen here"),
+            (_, 0) => Some("the server never sent an LCP frame that was seen here"),
+            _ => None,
+        }
+    }
+}
+
+fn agreed(up: &Up) -> String {
+    let mut words: Vec<String> = Vec::new();
+    words.extend(up.auth_protocol.clone());
+    words.push(up.mppe.as_ref().map_or("no encryption seen".into(), |mppe| {
+        format!("MPPE {} bit {}", mppe.bits, if mppe.stateful { "stateful" } else { "stateless" })
+    }));
+    words.extend(up.client_address.map(|address| format!("client gets {address}")));
+    words.extend(up.server_address.map(|address| format!("server is {address}")));
+    words.push(format!("up after {}", seconds(up.setup_ns)));
+    words.join(", ")
+}
+
+fn traffic(counters: &Counters) -> String {
+    let mut words = vec![format!("{} ({})", count(counters.packets, "packet"), bytes(counters.bytes))];
+    let expected = counters.received + counters.lost + counters.missing;
+    if counters.lost > 0 {
+        let share = counters.lost as f64 * 100.0 / expected as f64;
+        words.push(format!("{} lost ({share:.2} %)", counters.lost));
+    } else if expected > 0 {
+        words.push("none lost".into());
+    }
+    let more = [
+        (counters.missing, "missing at the end"),
+        (counters.reordered, "reordered"),
+        (counters.late, "late"),
+        (counters.duplicate, "duplicate"),
+        (counters.ack_only, "acknowledgements only"),
+        (counters.fragments, "fragments"),
+    ];
+    words.extend(
+        more.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")),
+    );
+    words.join(", ")
+}

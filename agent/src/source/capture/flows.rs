@@ -1,0 +1,155 @@
+//! The flow map of a capture: what the kernel programs count of each direction of each call
+//! (`agent-ebpf`, `flow.rs` and `fragment.rs`), counted from packets of a file.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+
+use foldhash::fast::RandomState;
+use pptpscope_common::{Flow, FragmentKey, Refusal};
+
+use super::gre::Packet;
+use crate::event::Party;
+use crate::observation::FlowKey;
+
+/// Fragmented datagrams remembered, the oldest go first; the kernel's map holds as many.
+const MAX_FRAGMENTED: usize = 4096;
+
+/// One direction of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) key: FlowKey,
+    /// Which end sends it, as far as one can tell.
+    pub(super) sender: Party,
+    pub(super) flow: Flow,
+}
+
+/// All flows, in the order in which they were met: iterating gives the same order every time.
+#[derive(Debug)]
+pub(super) struct Flows {
+    entries: Vec<Entry>,
+    index: HashMap<FlowKey, u32, RandomState>,
+    limit: usize,
+    fragmented: HashMap<FragmentKey, FlowKey, RandomState>,
+    fragmented_order: VecDeque<FragmentKey>,
+    senders: HashMap<(Ipv4Addr, Ipv4Addr), Party, RandomState>,
+}
+
+impl Flows {
+    /// Holds `limit` flows at most.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            index: HashMap::default(),
+            limit: limit.min(u32::MAX as usize),
+            fragmented: HashMap::default(),
+            fragmented_order: VecDeque::new(),
+            senders: HashMap::default(),
+        }
+    }
+
+    /// Books a packet that is no later fragment. `bytes` is its IPv4 total length.
+    #[inline]
+    pub(super) fn book(
+        &mut self,
+        key: FlowKey,
+        at_ns: u64,
+        bytes: u64,
+        fragment: Option<FragmentKey>,
+        packet: &Packet,
+    ) -> Result<(), Refusal> {
+        if let Some(fragment) = fragment {
+            self.remember(fragment, key);
+        }
+        let index = match self.index.get(&key) {
+            Some(index) => *index as usize,
+            None => self.open(key, at_ns).ok_or(Refusal::FlowsFull)?,
+        };
+        let Some(Entry { flow, .. }) = self.entries.get_mut(index) else { return Ok(()) };
+        flow.packets += 1;
+        flow.bytes += bytes;
+        flow.last_ns = at_ns;
+        if let Some(number) = packet.sequence {
+            flow.sequence.record(number);
+        }
+        if let Some(number) = packet.ack {
+            flow.last_ack = number;
+            flow.acks += 1;
+            flow.ack_only += u64::from(packet.sequence.is_none());
+        }
+        flow.fragments += u64::from(fragment.is_some());
+        flow.negotiation += u64::from(packet.negotiation);
+        Ok(())
+    }
+
+    /// Books a later fragment on the flow of its first one.
+    pub(super) fn book_fragment(&mut self, fragment: FragmentKey, bytes: u64) -> Result<(), Refusal> {
+        let index = self.fragmented.get(&fragment).and_then(|key| self.index.get(key));
+        let entry = index.and_then(|index| self.entries.get_mut(*index as usize));
+        let Entry { flow, .. } = entry.ok_or(Refusal::FragmentUnmatched)?;
+        flow.bytes += bytes;
+        flow.fragments += 1;
+        Ok(())
+    }
+
+    #[cold]
+    fn open(&mut self, key: FlowKey, at_ns: u64) -> Option<usize> {
+        if self.entries.len() >= self.limit {
+            return None;
+        }
+        let index = self.entries.len();
+        let sender = self.sender(&key);
+        let flow = Flow { first_ns: at_ns, ..Flow::default() };
+        self.entries.push(Entry { key, sender, flow });
+        self.index.insert(key, index as u32);
+        Some(index)
+    }
+
+    /// Which end sends `key`. Between two addresses that nothing is known of, the one that was seen
+    /// first is the client.
+    pub(super) fn sender(&mut self, key: &FlowKey) -> Party {
+        if let Some(party) = self.senders.get(&(key.source, key.destination)) {
+            return *party;
+        }
+        self.set_sender(key, Party::Client);
+        Party::Client
+    }
+
+    /// What a packet of `key` tells about who sends it, for the flows that come after.
+    pub(super) fn set_sender(&mut self, key: &FlowKey, sender: Party) {
+        let known = self.senders.get(&(key.source, key.destination)) == Some(&sender);
+        if !known && self.senders.len() < 2 * self.limit {
+            self.senders.insert((key.source, key.destination), sender);
+            self.senders.insert((key.destination, key.source), sender.peer());
+        }
+    }
+
+    fn remember(&mut self, fragment: FragmentKey, key: FlowKey) {
+        if self.fragmented.insert(fragment, key).is_none() {
+            self.fragmented_order.push_back(fragment);
+            if self.fragmented_order.len() > MAX_FRAGMENTED
+                && let Some(oldest) = self.fragmented_order.pop_front()
+            {
+                self.fragmented.remove(&oldest);
+            }
+        }
+    }
+
+    /// A flow, where it is there.
+    pub(super) fn get(&self, key: &FlowKey) -> Option<&Entry> {
+        self.entries.get(*self.index.get(key)? as usize)
+    }
+
+    /// Every flow.
+    pub(super) fn all(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Takes a flow out.
+    pub(super) fn remove(&mut self, key: &FlowKey) {
+        let Some(index) = self.index.remove(key) else { return };
+        self.entries.swap_remove(index as usize);
+        if let Some(moved) = self.entries.get(index as usize) {
+            self.index.insert(moved.key, index);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Makes captures of calls that never were: for speed, for robustness, as food for fuzzing.
+//!
+//! The packets are what pptpd and a Windows client send, with MPPE data that is noise.
+
+use std::io::{self, Write};
+
+const SERVER: [u8; 4] = [203, 0, 113, 1];
+const MAGIC: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
+
+/// What to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Calls, all up at the same time.
+    pub calls: u32,
+    /// Size of the file, bytes, at least: the calls are set up in any case.
+    pub bytes: u64,
+    /// PPP bytes of a data packet that the server sends.
+    pub down: usize,
+    /// PPP bytes of a data packet that the client sends.
+    pub up: usize,
+    /// Whether the calls end, or go on beyond the capture.
+    pub ends: bool,
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Packets in it.
+    pub packets: u64,
+    /// Data packets of each direction of the first call.
+    pub data_of_first: u64,
+}
+
+struct Writer<W> {
+    output: W,
+    made: Made,
+    at_us: u64,
+    identification: u16,
+    record: Vec<u8>,
+}
+
+/// Ends of call number `index`: address, port, call id of the client; call id of the server.
+fn ends(index: u32) -> ([u8; 4], u16, u16, u16) {
+    let [_, high, middle, low] = index.to_be_bytes();
+    ([10, high, middle, low], 1024 + (index % 60_000) as u16, (index + 1) as u16, (index + 7) as u16)
+}
+
+/// Writes a pcap file (little-endian, microseconds, Ethernet).
+///
+/// # Errors
+/// Those of `output`.
+pub fn pcap(output: impl Write, plan: &Plan) -> io::Result<Made> {
+    let mut writer = Writer {
+        output,
+        made: Made::default(),
+        at_us: 1_600_000_000_000_000,
+        identification: 0,
+        record: Vec::new(),
+    };
+    let mut header = Vec::new();
+    header.extend(0xa1b2_c3d4_u32.to_le_bytes());
+    header.extend([2, 0, 4, 0]);
+    header.extend([0; 8]);
+    header.extend(262_144_u32.to_le_bytes());
+    header.extend(1_u32.to_le_bytes());
+    writer.output.write_all(&header)?;
+    writer.made.bytes = header.len() as u64;
+    let mut sequences = vec![(0u32, 0u32); plan.calls as usize];
+    for (index, sequence) in (0..).zip(&mut sequences) {
+        *sequence = writer.set_up(index)?;
+    }
+    let (down, up) = (data(plan.down), data(plan.up));
+    let mut packets = 0;
+    while writer.made.bytes < plan.bytes && plan.calls > 0 {
+        for (index, (from_client, from_server)) in (0..).zip(&mut sequences) {
+            writer.gre(index, false, Some(*from_server), from_client.checked_sub(1), &down)?;
+            *from_server += 1;
+            writer.gre(index, true, Some(*from_client), from_server.checked_sub(1), &up)?;
+            *from_client += 1;
+        }
+        packets += 1;
+    }
+    if plan.ends {
+        for (index, (from_client, _)) in (0..).zip(&sequences) {
+            writer.tear_down(index, *from_client)?;
+        }
+    }
+    writer.output.flush()?;
+    Ok(Made { data_of_first: packets, ..writer.made })
+}
+
+/// A PPP frame as MPPE makes it: protocol 0x00fd compressed, coherency count, noise.
+fn data(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    [0xfd, 0x90, 0x01].into_iter().chain(noise).take(length.max(3)).collect()
+}
+
+fn message(kind: u16, body: &[u8]) -> Vec<u8> {
+    let length = (12 + body.len()) as u16;
+    [&length.to_be_bytes(), &[0, 1][..], &MAGIC, &kind.to_be_bytes(), &[0, 0], body].concat()
+}
+
+fn control_packet(protocol: u16, code: u8, id: u8, data: &[u8]) -> Vec<u8> {
+    let length = (4 + data.len()) as u16;
+    [&[0xff, 0x03][..], &protocol.to_be_bytes(), &[code, id], &length.to_be_bytes(), data].concat()
+}
+
+impl<W: Write> Writer<W> {
+    /// From SYN to IPCP; returns the next sequence numbers of client and server.
+    fn set_up(&mut self, index: u32) -> io::Result<(u32, u32)> {
+        let (_, _, client_id, server_id) = ends(index);
+        self.tcp(index, true, 1000, 0, 0x02, &[])?;
+        self.tcp(index, false, 5000, 1001, 0x12, &[])?;
+        let mut start = vec![1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 0];
+        start.resize(144, 0);
+        self.tcp(index, true, 1001, 5001, 0x18, &message(1, &start))?;
+        start[2] = 1;
+        self.tcp(index, false, 5001, 1157, 0x18, &message(2, &start))?;
+        let mut request = client_id.to_be_bytes().to_vec();
+        request.extend([0, 1, 0, 0, 0x09, 0x60, 0, 0x98, 0x96, 0x80, 0, 0, 0, 3, 0, 0, 0, 3, 0, 64]);
+        request.resize(156, 0);
+        self.tcp(index, true, 1157, 5157, 0x18, &message(7, &request))?;
+        let ids = [server_id.to_be_bytes(), client_id.to_be_bytes()].concat();
+        let reply = [&ids[..], &[1, 0, 0, 0, 0, 0x98, 0x96, 0x80, 0, 64, 0, 0, 0, 0, 0, 0]].concat();
+        self.tcp(index, false, 5157, 1325, 0x18, &message(8, &reply))?;
+
+        let magic = [5, 6, 1, 2, 3, 4];
+        let demand = [&[3, 5, 0xc2, 0x23, 0x81][..], &magic].concat();
+        let mppe = [18, 6, 1, 0, 0, 0x40];
+        let server_address = [3, 6, 10, 255, 0, 1];
+        let [_, high, middle, low] = index.to_be_bytes();
+        let client_address = [3, 6, 172, 16 | high, middle, low];
+        let challenge = [&[16][..], &[7; 16], b"pptpd"].concat();
+        let response = [&[49][..], &[7; 49], format!("user{index}").as_bytes()].concat();
+        let frames: [(bool, u16, u8, u8, &[u8]); 17] = [
+            (true, 0xc021, 1, 0, &magic),
+            (false, 0xc021, 1, 1, &demand),
+            (false, 0xc021, 2, 0, &magic),
+            (true, 0xc021, 2, 1, &demand),
+            (false, 0xc223, 1, 9, &challenge),
+            (true, 0xc223, 2, 9, &response),
+            (false, 0xc223, 3, 9, b"S=0123456789ABCDEF0123456789ABCDEF01234567 M=Welcome"),
+            (false, 0x80fd, 1, 1, &mppe),
+            (true, 0x80fd, 1, 2, &mppe),
+            (true, 0x80fd, 2, 1, &mppe),
+            (false, 0x80fd, 2, 2, &mppe),
+            (false, 0x8021, 1, 1, &server_address),
+            (true, 0x8021, 2, 1, &server_address),
+            (true, 0x8021, 1, 3, &[3, 6, 0, 0, 0, 0]),
+            (false, 0x8021, 3, 3, &client_address),
+            (true, 0x8021, 1, 4, &client_address),
+            (false, 0x8021, 2, 4, &client_address),
+        ];
+        let (mut client, mut server) = (0, 0);
+        for (from_client, protocol, code, id, data) in frames {
+            let frame = control_packet(protocol, code, id, data);
+            let sequence = if from_client { &mut client } else { &mut server };
+            let number = *sequence;
+            *sequence += 1;
+            self.gre(index, from_client, Some(number), None, &frame)?;
+        }
+        Ok((client, server))
+    }
+
+    fn tear_down(&mut self, index: u32, sequence: u32) -> io::Result<()> {
+        let (_, _, client_id, _) = ends(index);
+        let goodbye = control_packet(0xc021, 5, 8, b"User request");
+        self.gre(index, true, Some(sequence), None, &goodbye)?;
+        let clear = [&client_id.to_be_bytes()[..], &[0, 0]].concat();
+        self.tcp(index, true, 1325, 5189, 0x18, &message(12, &clear))?;
+        self.tcp(index, true, 1341, 5189, 0x11, &[])?;
+        self.tcp(index, false, 5189, 1342, 0x11, &[])
+    }
+
+    fn tcp(
+        &mut self,
+        index: u32,
+        from_client: bool,
+        sequence: u32,
+        ack: u32,
+        flags: u8,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let port = ends(index).1;
+        let (source, destination) = if from_client { (port, 1723) } else { (1723, port) };
+        let mut segment = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+        segment.extend(sequence.to_be_bytes());
+        segment.extend(ack.to_be_bytes());
+        segment.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+        segment.extend(payload);
+        self.ip(index, from_client, 6, &[&segment])
+    }
+
+    fn gre(
+        &mut self,
+        index: u32,
+        from_client: bool,
+        sequence: Option<u32>,
+        ack: Option<u32>,
+        frame: &[u8],
+    ) -> io::Result<()> {
+        let (_, _, client_id, server_id) = ends(index);
+        let call_id = if from_client { server_id } else { client_id };
+        let flags = 0x20 | if sequence.is_some() { 0x10 } else { 0 };
+        let second = 1 | if ack.is_some() { 0x80 } else { 0 };
+        let mut header = [0; 16];
+        header[..4].copy_from_slice(&[flags, second, 0x88, 0x0b]);
+        header[4..6].copy_from_slice(&(frame.len() as u16).to_be_bytes());
+        header[6..8].copy_from_slice(&call_id.to_be_bytes());
+        let mut end = 8;
+        for number in [sequence, ack].into_iter().flatten() {
+            header[end..end + 4].copy_from_slice(&number.to_be_bytes());
+            end += 4;
+        }
+        self.ip(index, from_client, 47, &[&header[..end], frame])
+    }
+
+    fn ip(&mut self, index: u32, from_client: bool, protocol: u8, payload: &[&[u8]]) -> io::Result<()> {
+        let client = ends(index).0;
+        let (from, to) = if from_client { (client, SERVER) } else { (SERVER, client) };
+        let total = 20 + payload.iter().map(|part| part.len()).sum::<usize>();
+        self.identification = self.identification.wrapping_add(1);
+        self.at_us += 5;
+        let (seconds, micros) = ((self.at_us / 1_000_000) as u32, (self.at_us % 1_000_000) as u32);
+        let record = &mut self.record;
+        record.clear();
+        for field in [seconds, micros, total as u32 + 14, total as u32 + 14] {
+            record.extend(field.to_le_bytes());
+        }
+        record.extend([2, 0, 0, 0, 0, u8::from(from_client), 2, 0, 0, 0, 0, u8::from(!from_client), 8, 0]);
+        record.extend([0x45, 0]);
+        record.extend((total as u16).to_be_bytes());
+        record.extend(self.identification.to_be_bytes());
+        record.extend([0, 0, 64, protocol, 0, 0]);
+        record.extend(from);
+        record.extend(to);
+        for part in payload {
+            record.extend_from_slice(part);
+        }
+        self.made.packets += 1;
+        self.made.bytes += record.len() as u64;
+        self.output.write_all(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture;
+    use crate::truth::{self, Window};
+
+    #[test]
+    fn the_second_opinion_reads_what_is_made() {
+        let mut file = Vec::new();
+        let plan = Plan { calls: 3, bytes: 20_000, down: 300, up: 60, ends: true };
+        let made = pcap(&mut file, &plan).unwrap();
+        assert_eq!(made.bytes, file.len() as u64);
+        let truth = truth::from_frames(&capture::read(&file).unwrap(), Window::ALL);
+        assert_eq!((truth.calls.len(), truth.frames), (3, made.packets));
+        assert_eq!(truth.calls[0].from_server.packets, 9 + made.data_of_first);
+        assert_eq!(truth.calls[0].from_client.packets, 8 + made.data_of_first + 1);
+        assert_eq!(truth.negotiation_frames, 3 * 18);
+    }
+}

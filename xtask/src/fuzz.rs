@@ -1,0 +1,91 @@
+//! `cargo xtask fuzz`: a while of libFuzzer on each target of `fuzz/`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use pptpscope_tests::generate::{self, Plan};
+
+use crate::command::{exists, run, run_quietly};
+use crate::console::progress;
+use crate::{agent, paths};
+
+/// The release of cargo-fuzz that is known to work with the pinned compiler.
+const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
+
+/// What is fuzzed: the names of `fuzz/fuzz_targets`.
+const TARGETS: [&str; 5] = ["ppp", "packet", "stream", "capture", "recording"];
+
+/// `cargo xtask fuzz`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Seconds for each target.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    seconds: u32,
+    /// Only this target; may be given several times.
+    #[arg(long, value_name = "TARGET", value_parser = TARGETS)]
+    only: Vec<String>,
+}
+
+/// Fuzzes every target; `false` when one fails. The input that made it fail is kept.
+///
+/// # Errors
+/// When cargo-fuzz cannot be installed.
+pub(crate) fn fuzz(arguments: &Arguments) -> Result<bool> {
+    let path = tool()?;
+    let targets = TARGETS
+        .iter()
+        .filter(|target| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *target));
+    let mut sound = true;
+    for target in targets {
+        let corpus = paths::target().join("fuzz-corpus").join(target);
+        fs::create_dir_all(&corpus)?;
+        progress(&format!("fuzzing     {target} for {} s", arguments.seconds));
+        if *target == "capture" {
+            seed(&corpus)?;
+        }
+        let mut cargo = agent::cargo()?;
+        // The sanitizer is not stable; the pinned compiler knows it when asked like this.
+        let path = prepend(&path, &cargo)?;
+        cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
+        cargo.current_dir(paths::workspace().join("fuzz"));
+        cargo.args(["fuzz", "run", target]).arg(&corpus);
+        let own = paths::workspace().join("fuzz/corpus").join(target);
+        if own.is_dir() {
+            cargo.arg(own);
+        }
+        cargo.args(["--", "-rss_limit_mb=1024", "-timeout=10", "-verbosity=0"]);
+        cargo.arg(format!("-max_total_time={}", arguments.seconds));
+        sound &= run(&mut cargo).inspect_err(|error| crate::console::error(&format!("{error:#}"))).is_ok();
+    }
+    Ok(sound)
+}
+
+/// Small captures to begin with: libFuzzer would need long to find the first packet.
+fn seed(corpus: &std::path::Path) -> Result<()> {
+    for (calls, ends) in [(1, true), (2, false)] {
+        let file = fs::File::create(corpus.join(format!("generated-{calls}.pcap")))?;
+        generate::pcap(file, &Plan { calls, bytes: 0, down: 40, up: 20, ends })?;
+    }
+    Ok(())
+}
+
+fn prepend(first: &std::path::Path, command: &Command) -> Result<std::ffi::OsString> {
+    let set = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
+    let old = set.map(ToOwned::to_owned).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    Ok(std::env::join_paths(std::iter::once(first.to_owned()).chain(std::env::split_paths(&old)))?)
+}
+
+/// The folder of cargo-fuzz, installed when it is missing.
+fn tool() -> Result<PathBuf> {
+    let root = paths::cache()?.join("tools").join(CARGO_FUZZ);
+    if !root.join("bin/cargo-fuzz").is_file() && !exists("cargo-fuzz") {
+        progress(&format!("installing  {CARGO_FUZZ}"));
+        let mut install = Command::new("cargo");
+        install.args(["install", CARGO_FUZZ, "--locked", "--quiet", "--root"]).arg(&root);
+        run_quietly(&mut install).context("cargo-fuzz is needed to fuzz")?;
+    }
+    Ok(root.join("bin"))
+}
