@@ -321,8 +321,7 @@ fn may_begin_message(bytes: &[u8]) -> bool {
     if bytes.len() >= HEADER_BYTES {
         return Header::decode(bytes).is_ok();
     }
-    // The first byte is the high half of a length of at most MAX_BYTES.
-    bytes.first() == Some(&0) && bytes.iter().skip(2).zip(FIXED).all(|(byte, fixed)| *byte == fixed)
+    bytes.iter().skip(2).zip(FIXED).all(|(byte, fixed)| *byte == fixed)
 }
 
 #[cfg(test)]

@@ -123,6 +123,17 @@ fn a_gap_ends_when_too_much_waits() {
 }
 
 #[test]
+fn a_gap_ends_when_what_waits_is_too_large() {
+    let mut assembler = opened(0);
+    let mut reports = Vec::new();
+    for index in 0..12 {
+        reports.extend(assembler.segment(1000 + 2000 * index, false, &[0xaa; 2000]));
+        assert!(assembler.buffered_bytes() <= BOUND);
+    }
+    assert_eq!(reports[0], Item::Gap { bytes: 1000 });
+}
+
+#[test]
 fn joins_in_the_middle() {
     let link = Message::from(SetLinkInfo { peer_call_id: 1, send_accm: 0, receive_accm: 0 });
     let bytes = [link.encode(), echo(1).encode(), echo(2).encode()].concat();

@@ -133,8 +133,19 @@ fn lcp_options() {
 fn unknown_and_misshapen_options_are_kept_raw() {
     let raw = |kind, value: &[u8]| LcpOption::Unknown { kind, value: value.into() };
     check_options(
-        &[200, 4, 0xde, 0xad, 1, 3, 5, 5, 7, 1, 2, 3, 4, 5, 7, 3, 0, 3, 3, 0xc2],
-        &[raw(200, &[0xde, 0xad]), raw(1, &[5]), raw(5, &[1, 2, 3, 4, 5]), raw(7, &[0]), raw(3, &[0xc2])],
+        &[
+            &[200, 4, 0xde, 0xad, 1, 3, 5, 5, 7, 1, 2, 3, 4, 5, 7, 3, 0, 3, 3, 0xc2][..],
+            &[4, 9, 0xc0, 0x25, 0, 0, 0, 100, 1],
+        ]
+        .concat(),
+        &[
+            raw(200, &[0xde, 0xad]),
+            raw(1, &[5]),
+            raw(5, &[1, 2, 3, 4, 5]),
+            raw(7, &[0]),
+            raw(3, &[0xc2]),
+            raw(4, &[0xc0, 0x25, 0, 0, 0, 100, 1]),
+        ],
     );
 }
 
@@ -177,6 +188,10 @@ fn what_the_capture_cut_leaves_code_and_identifier() {
         assert_eq!((frame.code_name(), frame.id()), (Some("response"), Some(9)));
     }
     assert!(cut(&response[..20], response.len() - 21).is_err());
+    // Some of the options would look like all of them.
+    let request = frame(Protocol::Lcp, 1, 9, &[7, 2, 8, 2]);
+    let cut_request = cut(&request[..request.len() - 2], 2).unwrap();
+    assert_eq!(cut_request, Frame::Other { protocol: Protocol::Lcp, code: 1, id: 9 });
     // An echo needs no more than its magic number.
     let echo = frame(Protocol::Lcp, 9, 1, &[0; 100]);
     let decoded = cut(&echo[..12], echo.len() - 12).unwrap();
