@@ -208,6 +208,8 @@ fn leftovers_of_a_killed_agent_are_removed() {
         bench.send(&data(1, 0, None).frame());
         assert_eq!(bench.flow(1).unwrap().packets, 1);
         assert_eq!(kernel.flows().unwrap().len(), 0);
+        drop(bench);
+        assert!(!qdiscs().contains("clsact"), "{}", qdiscs());
     });
 }
 
