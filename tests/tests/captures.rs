@@ -1,4 +1,10 @@
 //! `pptpscope analyze` as a library: files in, events out.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of a test may fail like the test itself"
+)]
 
 mod formats;
 
@@ -56,6 +62,9 @@ const PLAN: Plan = Plan { calls: 3, bytes: 30_000, down: 300, up: 60, ends: true
 fn find<'a>(events: &'a [Event], name: &str) -> Vec<&'a Event> {
     events.iter().filter(|event| event.name == name).collect()
 }
+
+/// Packets of a capture: microseconds, and the frame.
+type Packets = Vec<(u64, Vec<u8>)>;
 
 #[test]
 fn a_generated_capture_is_what_the_second_opinion_says() {
@@ -126,7 +135,7 @@ fn every_link_tells_the_same() {
     };
     let four_in_six =
         |ether: &[u8]| [&ether[..12], &[0x86, 0xdd, 0x60, 0, 0, 0, 9, 9, 4, 64], &[0; 32][..]].concat();
-    let links: [(&str, u32, Vec<(u64, Vec<u8>)>); 13] = [
+    let links: [(&str, u32, Packets); 13] = [
         ("VLAN in VLAN", 1, relink(&packets, vlan)),
         ("PPPoE", 1, relink(&packets, pppoe)),
         ("MPLS", 1, relink(&packets, mpls)),

@@ -102,6 +102,7 @@ impl Scene {
             ring_bytes: 1 << 16,
             duration: None,
             kernel_log: false,
+            record: None,
         }
     }
 

@@ -10,8 +10,9 @@ use std::io::Write as _;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use native::frame::{CLIENT, Gre, Ip, SERVER, Tcp, ethernet};
-use native::{Bench, PEER, Path, WATCHED, Wire, data, device, echo, in_namespace, run, runtime};
+use native::{Bench, PATIENCE, PEER, Path, WATCHED, Wire, data, device, echo, in_namespace, run, runtime};
 use pptpscope::kernel::{
     AttachError, Config, DeviceChange, Devices, Ingress, IngressMode, Kernel, LinkLayer, LoadError,
     TcMechanism, TcMode,
@@ -207,6 +208,8 @@ fn leftovers_of_a_killed_agent_are_removed() {
         bench.send(&data(1, 0, None).frame());
         assert_eq!(bench.flow(1).unwrap().packets, 1);
         assert_eq!(kernel.flows().unwrap().len(), 0);
+        drop(bench);
+        assert!(!qdiscs().contains("clsact"), "{}", qdiscs());
     });
 }
 
@@ -308,6 +311,28 @@ fn packets_pass_unchanged() {
             }
         });
     }
+}
+
+#[test]
+fn tcx_puts_us_before_those_that_are_there() {
+    in_namespace("tcx_puts_us_before_those_that_are_there", || {
+        if !has_tcx() {
+            eprintln!("SKIPPED tcx_puts_us_before_those_that_are_there: this kernel has no TCX (6.6)");
+            return;
+        }
+        with_runtime(|| {
+            // The first instance stands for a program that may accept or redirect.
+            let mut kernels = [0, 1].map(|_| Kernel::load(&Config::default()).unwrap());
+            for kernel in &mut kernels {
+                kernel.attach(&device(WATCHED), IngressMode::Tc).unwrap();
+            }
+            for hook in [TcAttachType::Ingress, TcAttachType::Egress] {
+                let (_, programs) = SchedClassifier::query_tcx(WATCHED, hook).unwrap();
+                let loaded: Vec<_> = programs.iter().map(|program| program.id()).collect();
+                assert!(loaded.len() == 2 && loaded[0] > loaded[1], "{hook:?}: {loaded:?}");
+            }
+        });
+    });
 }
 
 /// A tun device and its other side: packets written there are received, packets sent are read.
@@ -443,7 +468,6 @@ fn headers_outside_the_linear_part_are_read() {
 fn records_are_waited_for() {
     in_namespace("records_are_waited_for", || {
         let mut bench = Bench::new(Path::Xdp);
-        let waiting = runtime();
         let frame = echo(1, 0).frame();
         for round in 0..200 {
             bench.send(&frame);
@@ -453,14 +477,15 @@ fn records_are_waited_for() {
             let mut seen = 0;
             let expected = if round % 3 == 0 { 2 } else { 1 };
             // A wake-up that is missed would wait for ever.
-            waiting.block_on(async {
+            bench.runtime.block_on(async {
                 while seen < expected {
                     let wait = bench.records.readable();
-                    tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.unwrap().unwrap();
+                    tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
                     // A limit of one: the rest must be offered again.
                     seen += bench.records.drain(1, |_, _| {});
                 }
             });
+            assert_eq!(bench.records.drain(usize::MAX, |_, _| {}), 0);
         }
         assert_eq!(bench.account(Kind::Ppp).submitted, 267);
     });
@@ -481,7 +506,7 @@ fn devices_are_followed() {
             // Waits for a device to be as it should; what comes before is passed over.
             async fn until(devices: &mut Devices, done: impl Fn(&DeviceChange) -> bool) -> DeviceChange {
                 loop {
-                    let next = tokio::time::timeout(std::time::Duration::from_secs(10), devices.next());
+                    let next = tokio::time::timeout(PATIENCE, devices.next());
                     let change = next.await.expect("no change came").unwrap();
                     if done(&change) {
                         return change;
@@ -567,7 +592,8 @@ fn an_overflow_of_changes_ends_in_the_right_state() {
             std::fs::remove_file(&path).unwrap();
             // The pair of a deleted veth goes with it.
             loop {
-                let change = devices.next().await.unwrap();
+                let next = tokio::time::timeout(PATIENCE, devices.next());
+                let change = next.await.expect("no change came").unwrap();
                 if matches!(&change, DeviceChange::Removed { name, .. } if name == WATCHED) {
                     break;
                 }

@@ -1,4 +1,10 @@
 //! What went into the correlator is recorded, and the same events come out again.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of a test may fail like the test itself"
+)]
 
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};

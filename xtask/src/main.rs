@@ -57,6 +57,7 @@ enum Task {
 /// Exit codes: 0 all well, 1 something that was checked is not as it should be, 2 the task could not
 /// be done.
 fn main() -> ExitCode {
+    console::start();
     let done = match Arguments::parse().task {
         Task::Setup => setup::everything().map(|()| true),
         Task::Build => agent::build().map(|path| {

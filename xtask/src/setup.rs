@@ -72,7 +72,7 @@ fn rust_src() -> Result<()> {
 fn bpf_linker() -> Result<PathBuf> {
     let name = format!("bpf-linker-{BPF_LINKER}");
     let root = cache::entry("tools", &name, |root| {
-        progress(&format!("installing  {name}: compiled once, about a minute"));
+        progress(&format!("installing  {name}: compiled once, one to five minutes"));
         let mut install = Command::new("cargo");
         install
             .args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked", "--quiet", "--root"])

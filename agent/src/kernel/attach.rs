@@ -233,6 +233,8 @@ impl Kernel {
         // An agent that used clsact and was killed would count every packet a second time.
         let stale = clsact::remove_stale(index)
             .map_err(|error| impossible(format!("filters of an earlier agent cannot be removed: {error}")))?;
+        // Whoever left the filters left the discipline too.
+        attached.owns_clsact = stale > 0;
 
         let mut without_tcx = String::new();
         if self.tc != TcMode::Clsact {
@@ -264,8 +266,7 @@ impl Kernel {
                 return Err(impossible(format!("the clsact qdisc cannot be added: {error}{without_tcx}")));
             }
         };
-        // Whoever left the filters left the discipline too.
-        attached.owns_clsact = added || stale > 0;
+        attached.owns_clsact |= added;
         for &(hook, program) in hooks {
             // Otherwise a filter that accepts or redirects a packet would hide it from us.
             let first = NlOptions { priority: 1, ..NlOptions::default() };

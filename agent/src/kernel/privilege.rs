@@ -1,5 +1,7 @@
 //! What the process must be allowed to do.
 
+use std::fs;
+
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// The process lacks a capability.
@@ -17,6 +19,12 @@ pub enum PrivilegeError {
         /// What needs it.
         purpose: &'static str,
     },
+    /// The capabilities are only worth something inside a user namespace.
+    #[error(
+        "pptpscope runs in a user namespace, where no capability allows to load kernel programs: run it on \
+         the host, or in a container without user namespace (docker: --userns=host, podman: as root)"
+    )]
+    UserNamespace,
     /// The kernel does not say.
     #[error("cannot read the capabilities of this process: {0}")]
     Unreadable(#[source] caps::errors::CapsError),
@@ -36,10 +44,20 @@ const NEEDED: [(Capability, &str); 3] = [
 /// The first capability that is missing.
 pub fn check() -> Result<(), PrivilegeError> {
     let effective = caps::read(None, CapSet::Effective).map_err(PrivilegeError::Unreadable)?;
-    match missing(&effective) {
-        Some((missing, purpose)) => Err(PrivilegeError::Missing { missing, purpose }),
-        None => Ok(()),
+    if let Some((missing, purpose)) = missing(&effective) {
+        return Err(PrivilegeError::Missing { missing, purpose });
     }
+    // Without /proc the kernel will say.
+    match fs::read_to_string("/proc/self/uid_map") {
+        Ok(map) if !is_initial(&map) => Err(PrivilegeError::UserNamespace),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the map of user ids is that of the initial user namespace: everything to itself
+/// (user_namespaces(7)).
+fn is_initial(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn missing(effective: &CapsHashSet) -> Option<(Capability, &'static str)> {
@@ -55,6 +73,14 @@ mod tests {
 
     fn first_missing(held: &[Capability]) -> Option<Capability> {
         missing(&held.iter().copied().collect()).map(|(capability, _)| capability)
+    }
+
+    #[test]
+    fn knows_the_initial_user_namespace() {
+        assert!(is_initial("         0          0 4294967295\n"));
+        assert!(!is_initial("         0     100000      65536\n"));
+        assert!(!is_initial("         0          0          1\n         1     100000      65535\n"));
+        assert!(!is_initial(""));
     }
 
     #[test]

@@ -120,6 +120,9 @@ make_mounts() {
 			mount -t tmpfs -o mode=755 run /run
 			mount --bind $STATE/ppp/$ns /etc/ppp
 			mount --bind $STATE/log/$ns /dev/log
+			# A packet of a veth waits on the CPU of its sender. One CPU for all of them keeps their
+			# order the same for everyone who looks: tcpdump and the agent sit at different places.
+			for queue in /sys/class/net/*/queues/rx-*/rps_cpus; do echo 1 >\$queue; done
 			[[ $ns != wan ]] || echo 1 >/proc/sys/net/ipv4/ip_forward"
 }
 
@@ -196,7 +199,7 @@ start_syslog() {
 	local clients=$1 n ns file config=$STATE/rsyslog.conf
 	{
 		echo 'module(load="imuxsock" SysSock.Use="off")'
-		echo '$umask 0022'
+		echo "\$umask 0022"
 		for ((n = -1; n <= clients; n++)); do
 			case $n in
 			-1) ns=wan file=wan.log ;;
@@ -302,15 +305,16 @@ password_of() {
 # dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's. PASSWORD, when
 # set, is what the user types.
 dial() {
-	local ns=$1 user=$2 options
+	local ns=$1 user=$2 words options=()
 	shift 2
 	step "$ns dials as $user"
-	mapfile -t options <"$SCENARIO/client-options"
-	# shellcheck disable=SC2086
+	while read -ra words; do
+		options+=("${words[@]}")
+	done <"$SCENARIO/client-options"
 	spawn "$ns" pppd pty "pptp $SERVER --nolaunchpppd" nodetach noauth user "$user" \
 		password "${PASSWORD:-$(password_of "$user")}" remotename vpn require-mppe-128 refuse-eap \
 		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 5 \
-		lcp-echo-interval 30 lcp-echo-failure 4 debug ${options[*]} "$@" \
+		lcp-echo-interval 30 lcp-echo-failure 4 debug "${options[@]}" "$@" \
 		>"$OUT/$ns-pppd.txt" 2>&1
 }
 

@@ -24,9 +24,9 @@ use frame::{CLIENT, Gre, Ip, SERVER, ethernet};
 pub(crate) const WATCHED: &str = "w0";
 pub(crate) const PEER: &str = "p0";
 
-/// How long a packet may take from one end to the other before the test gives up. Only a failing
+/// How long anything may take before the test gives up. Only a failing
 /// test ever waits that long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a test in a namespace of its own, or says why it cannot.
 pub(crate) fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
@@ -56,12 +56,16 @@ fn enter() -> Result<(), String> {
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err(format!("no network namespace: {}", io::Error::last_os_error()));
     }
-    // One CPU: packets of one sender then arrive in the order in which they were sent.
-    // SAFETY: the set is valid for the call.
+    // One CPU: packets of one sender then arrive in the order in which they were sent. The last one,
+    // so that counters of the first CPU alone would not do.
+    // SAFETY: the sets are valid for the calls.
     unsafe {
         let mut cpus: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(0, &mut cpus);
-        libc::sched_setaffinity(0, size_of_val(&cpus), &cpus);
+        libc::sched_getaffinity(0, size_of_val(&cpus), &raw mut cpus);
+        let last = (0..libc::CPU_SETSIZE as usize).rfind(|cpu| libc::CPU_ISSET(*cpu, &cpus)).unwrap_or(0);
+        libc::CPU_ZERO(&mut cpus);
+        libc::CPU_SET(last, &mut cpus);
+        libc::sched_setaffinity(0, size_of_val(&cpus), &raw const cpus);
     }
     for arguments in [
         "link set lo up",
@@ -176,7 +180,7 @@ pub(crate) struct Bench {
     bare: bool,
     /// Packets that [`Bench::settle`] sent: all of them are [`Refusal::VersionUnknown`].
     markers: Cell<u64>,
-    _runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 /// How the watched end is watched, and from which end the test sends.
@@ -223,7 +227,7 @@ impl Bench {
             sender,
             bare: false,
             markers: Cell::new(0),
-            _runtime: runtime,
+            runtime,
         }
     }
 
