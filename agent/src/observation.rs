@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 pub use pptpscope_common::{Direction, Flow};
 
+use crate::event::drop::Drop;
 use crate::time::Timestamp;
 use crate::wire::{ppp, tcp};
 
@@ -47,6 +48,8 @@ pub enum Origin {
     Counters,
     /// The kernel's device notifications.
     Devices,
+    /// The path tier: what became of packets behind the wire.
+    Path,
 }
 
 /// A fact.
@@ -62,6 +65,8 @@ pub enum What {
     PppInterface(PppInterface),
     /// The interface with this index is gone.
     InterfaceGone(u32),
+    /// Packets that this host let go of.
+    Drop(Drop),
 }
 
 /// A TCP segment of a control connection.
