@@ -1,5 +1,6 @@
 //! One map entry per direction of each call, updated in place.
 
+use core::arch::asm;
 use core::ptr::addr_of_mut;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
@@ -56,20 +57,13 @@ pub(crate) struct Booking {
 #[inline(always)]
 pub(crate) unsafe fn add(counter: *mut u64, amount: u64) {
     // SAFETY: valid and 8-byte aligned, as all values of maps are; only accessed atomically here.
-    #[cfg(target_arch = "bpf")]
     unsafe {
-        core::arch::asm!(
+        asm!(
             "lock *(u64 *)({counter} + 0) += {amount}",
             counter = in(reg) counter,
             amount = in(reg) amount,
             options(nostack),
         );
-    }
-    // Only for tools that compile for the host, such as clippy.
-    // SAFETY: as the caller promises.
-    #[cfg(not(target_arch = "bpf"))]
-    unsafe {
-        *counter += amount;
     }
 }
 
@@ -131,7 +125,7 @@ pub(crate) fn book_fragment(key: &FlowKey, bytes: u64) -> bool {
 fn open(ifindex: u32, key: &FlowKey, now: u64) -> Option<*mut Flow> {
     let flow = Flow { first_ns: now, ifindex, ..Flow::default() };
     // When another CPU was faster, the value that it inserted is as good: look it up either way.
-    if FLOWS.insert(key, &flow, BPF_NOEXIST as u64).is_ok() {
+    if FLOWS.insert(key, flow, BPF_NOEXIST as u64).is_ok() {
         debug!(
             (),
             "new flow {:i} -> {:i}, call id {}, direction {}, interface {}",

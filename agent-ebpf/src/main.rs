@@ -18,8 +18,8 @@
 //! The names fit the kernel's 15 characters: the agent finds its own leftovers by them.
 #![no_std]
 #![no_main]
-// For the one instruction in flow.rs that Rust has no word for.
-#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+// For the few instructions in flow.rs and packet.rs that Rust has no word for.
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, unreachable_pub, reason = "aya's macros add a bare public function to each program")]
 
 mod control;
@@ -82,7 +82,6 @@ pub fn pptpscope_out3(context: TcContext) -> i32 {
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 /// No code path reaches it: the verifier refuses programs that could.
-#[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}

@@ -1,5 +1,6 @@
 //! One view on a packet for both kinds of hook.
 
+use core::arch::asm;
 use core::ptr::addr_of;
 
 use aya_ebpf::EbpfContext as _;
@@ -49,25 +50,19 @@ fn read_words(at: usize, end: usize) -> Option<[u64; 2]> {
     if at + 16 > end {
         return None;
     }
-    #[cfg(target_arch = "bpf")]
-    {
-        let (first, second): (u64, u64);
-        // SAFETY: as in `read_direct`.
-        unsafe {
-            core::arch::asm!(
-                "{first} = *(u64 *)({at} + 0)",
-                "{second} = *(u64 *)({at} + 8)",
-                first = out(reg) first,
-                second = lateout(reg) second,
-                at = in(reg) at,
-                options(pure, readonly, nostack),
-            );
-        }
-        Some([first, second])
+    let (first, second): (u64, u64);
+    // SAFETY: as in `read_direct`.
+    unsafe {
+        asm!(
+            "{first} = *(u64 *)({at} + 0)",
+            "{second} = *(u64 *)({at} + 8)",
+            first = out(reg) first,
+            second = lateout(reg) second,
+            at = in(reg) at,
+            options(pure, readonly, nostack),
+        );
     }
-    // Only for tools that compile for the host, such as clippy.
-    #[cfg(not(target_arch = "bpf"))]
-    None
+    Some([first, second])
 }
 
 /// The same value, of which the compiler knows nothing.
@@ -77,12 +72,10 @@ fn read_words(at: usize, end: usize) -> Option<[u64; 2]> {
 /// was compared. The instruction is there because without one the line table has two entries for
 /// the next, which the kernel refuses.
 #[inline(always)]
-#[cfg_attr(not(target_arch = "bpf"), expect(unused_mut, reason = "changed by the assembler only"))]
 fn opaque(mut value: usize) -> usize {
-    #[cfg(target_arch = "bpf")]
     // SAFETY: moves a register to itself.
     unsafe {
-        core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack));
+        asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack));
     }
     value
 }

@@ -149,8 +149,9 @@ impl Agent {
             max_sessions: agent.options.max_sessions,
             ring_bytes: agent.options.ring_bytes,
         };
-        agent.write(Severity::Info, Body::AgentStart { agent_start })?;
+        // Attached first: whoever reads `agent.start` may rely on everything after it being seen.
         agent.watch.apply(&mut agent.kernel, &agent.devices);
+        agent.write(Severity::Info, Body::AgentStart { agent_start })?;
         let present: Vec<_> = agent.devices.current().filter_map(watch::ppp_interface).collect();
         for what in present {
             agent.observe(&Observation::of_device(KernelClock::now(), what))?;

@@ -125,7 +125,7 @@ impl<T> PerParty<T> {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event")]
 pub enum Body {
-    /// The agent began to watch. First line of every stream.
+    /// The agent watches from now on. First line of every stream.
     #[serde(rename = "agent.start")]
     AgentStart {
         /// Its payload.

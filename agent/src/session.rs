@@ -31,6 +31,9 @@ use crate::event::session::{Cause, Phase};
 use crate::observation::{FlowKey, Observation, PppInterface, What};
 use crate::time::Timestamp;
 
+/// How soon after the start calls are searched that were up before.
+const FIRST_SEARCH: Duration = Duration::from_secs(1);
+
 /// What the correlator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -83,6 +86,11 @@ pub struct Correlator {
     /// Calls in order of arrival that had no call id yet when they came.
     half_open: VecDeque<Serial>,
     next_stats: Option<Timestamp>,
+    /// When the flow map is searched for calls that nobody knows yet, and how long the wait for that
+    /// was; statistics take over when the waits have become as long as their interval.
+    next_search: Option<(Timestamp, Duration)>,
+    /// Whether every flow is wanted before that.
+    wants_flows: bool,
     /// Flows of ended calls, to be taken out of the kernel's map.
     released: Vec<FlowKey>,
     evicted: u64,
@@ -103,6 +111,8 @@ impl Correlator {
             deadlines: BTreeSet::new(),
             half_open: VecDeque::new(),
             next_stats: None,
+            next_search: None,
+            wants_flows: false,
             released: Vec::new(),
             evicted: 0,
         }
@@ -111,7 +121,7 @@ impl Correlator {
     /// Takes one fact; appends what follows from it to `out`.
     pub fn observe(&mut self, observation: &Observation, out: &mut Vec<Event>) {
         let at = observation.at;
-        self.next_stats.get_or_insert(at + self.config.stats_interval);
+        self.start_clocks(at);
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
@@ -127,6 +137,8 @@ impl Correlator {
     /// Tells that it is `now`: timers run, statistics are due. Before a call of this, the flows of
     /// [`Self::wanted_flows`] should be observed.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+        self.start_clocks(now);
+        self.wants_flows = false;
         while let Some(&(deadline, serial)) = self.deadlines.first()
             && deadline <= now
         {
@@ -134,6 +146,14 @@ impl Correlator {
             self.expire(now, serial, out);
         }
         self.adopt_strangers(now, out);
+        if let Some((due, wait)) = self.next_search
+            && due <= now
+        {
+            // Calls that are up when the agent starts show within seconds; later ones begin with a
+            // control connection.
+            let wait = wait * 2;
+            self.next_search = (wait < self.config.stats_interval).then_some((now + wait, wait));
+        }
         if self.next_stats.is_some_and(|due| due <= now) {
             self.next_stats = Some(now + self.config.stats_interval);
             self.report_moved(now, false, out);
@@ -150,12 +170,15 @@ impl Correlator {
     /// When [`Self::advance`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let timer = self.deadlines.first().map(|&(deadline, _)| deadline);
-        [timer, self.next_stats, self.strangers.next_deadline()].into_iter().flatten().min()
+        let search = self.next_search.map(|(due, _)| due);
+        [timer, self.next_stats, search, self.strangers.next_deadline()].into_iter().flatten().min()
     }
 
-    /// Whether statistics are due at `now`: every flow is wanted then.
+    /// Whether every flow is wanted before `advance(now)`: statistics are due, or calls are searched.
     pub fn wants_all_flows(&self, now: Timestamp) -> bool {
-        self.next_stats.is_some_and(|due| due <= now)
+        self.wants_flows
+            || self.next_stats.is_some_and(|due| due <= now)
+            || self.next_search.is_some_and(|(due, _)| due <= now)
     }
 
     /// Flows whose counters are wanted before `advance(now)`: something is due for their calls,
@@ -177,6 +200,14 @@ impl Correlator {
     /// Sums over all calls.
     pub fn totals(&self) -> Totals {
         Totals { live: self.calls.len() as u64, evicted: self.evicted }
+    }
+
+    /// The clocks start with the first thing that is heard.
+    fn start_clocks(&mut self, now: Timestamp) {
+        if self.next_stats.is_none() {
+            self.next_stats = Some(now + self.config.stats_interval);
+            self.next_search = Some((now + FIRST_SEARCH, FIRST_SEARCH));
+        }
     }
 
     /// Whether the call is worth less than a new one: it has no call id yet.

@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Conditions by path; all of them must hold.
 pub type Where = BTreeMap<Path, Condition>;
 
 /// Where a value is: names and list indices joined by dots. `*` stands for any element of a list,
-/// `[key=value]` for the first element whose `key` has the text `value`.
+/// `[key=value]` for the first element whose `key` has the text or number `value`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(String);
 
@@ -58,8 +58,10 @@ fn step<'v>(value: &'v Value, segment: &str) -> Vec<&'v Value> {
                 Some((key, text)) => {
                     let wanted = |item: &&Value| match item.get(key) {
                         Some(Value::String(string)) => string == text,
-                        Some(other) => other.to_string() == text,
-                        None => false,
+                        Some(Value::Number(number)) => {
+                            text.parse().is_ok_and(|wanted: Number| wanted == *number)
+                        }
+                        _ => false,
                     };
                     items.iter().find(wanted).into_iter().collect()
                 }

@@ -36,7 +36,7 @@ pub(crate) fn fragment(
     let mut packet = vec![0x45, 0];
     packet.extend(u16::try_from(20 + payload.len()).unwrap().to_be_bytes());
     packet.extend(identification.to_be_bytes());
-    packet.extend((offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+    packet.extend(((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
     packet.extend([64, protocol, 0, 0]);
     packet.extend(source);
     packet.extend(destination);

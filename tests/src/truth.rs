@@ -86,6 +86,9 @@ pub struct Truth {
     pub negotiation_frames: u64,
     /// GRE packets inside the window that carry payload and belong to no call of the capture.
     pub stray_packets: u64,
+    /// Fragments of GRE packets inside the window that came before the first fragment of their packet,
+    /// or without one: whose they are cannot be told when they pass.
+    pub unmatched_fragments: u64,
     /// Frames in the whole capture.
     pub frames: u64,
 }
@@ -218,9 +221,12 @@ impl Reader {
         }
         let fragments = (ip.source, ip.destination, ip.identification);
         if ip.fragment_offset != 0 {
-            if let Some(side) = self.fragments.get(&fragments).map(|&side| &mut self.sides[side]) {
-                side.direction.fragments += 1;
-                side.direction.bytes += u64::from(ip.total_length);
+            match self.fragments.get(&fragments).map(|&side| &mut self.sides[side]) {
+                Some(side) => {
+                    side.direction.fragments += 1;
+                    side.direction.bytes += u64::from(ip.total_length);
+                }
+                None => self.truth.unmatched_fragments += 1,
             }
             return;
         }
@@ -358,6 +364,19 @@ mod tests {
         let direction = truth(all, Window::ALL).calls[0].from_client;
         assert_eq!((direction.packets, direction.fragments), (1, 2));
         assert_eq!(direction.bytes, 40 + 112);
+    }
+
+    #[test]
+    fn a_fragment_before_its_first_one_is_nobodys() {
+        let mut all = call(77, 5);
+        let packet = frames::gre(5, Some(0), None, &[0xfd; 100]);
+        for (offset, more, part) in [(56, false, &packet[56..]), (0, true, &packet[..56])] {
+            all.push(frames::ethernet(&frames::fragment(CLIENT, SERVER, 47, 9, offset, more, part)));
+        }
+        let truth = truth(all, Window::ALL);
+        let direction = truth.calls[0].from_client;
+        assert_eq!((direction.packets, direction.fragments, direction.bytes), (1, 1, 20 + 56));
+        assert_eq!(truth.unmatched_fragments, 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The whole agent on a veth pair of this machine: frames in at one end, JSON lines out at the other.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "the helpers of a test may fail like the test itself")]
 
 mod native;
 

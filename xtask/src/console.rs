@@ -11,6 +11,11 @@ static COLOUR: LazyLock<bool> = LazyLock::new(|| {
     std::io::stdout().is_terminal() && !no_color
 });
 
+/// Starts the clock of [`progress`].
+pub(crate) fn start() {
+    LazyLock::force(&START);
+}
+
 /// How a text stands out on a terminal.
 #[derive(Clone, Copy)]
 pub(crate) enum Style {

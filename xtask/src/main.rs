@@ -4,9 +4,11 @@ mod agent;
 mod cache;
 mod command;
 mod console;
+mod demo;
 mod lab;
 mod paths;
 mod setup;
+mod test;
 
 use std::process::ExitCode;
 
@@ -32,16 +34,21 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Boot the lab once and watch the agent: a healthy call, then broken ones.
+    Demo(demo::Arguments),
     /// A real VPN in a virtual machine: play scenarios and judge what the agent says.
     Lab {
         #[command(subcommand)]
         task: lab::Task,
     },
+    /// Format, lints, unit tests, native tests, lab scenarios, schema.
+    Test(test::Arguments),
 }
 
 /// Exit codes: 0 all well, 1 something that was checked is not as it should be, 2 the task could not
 /// be done.
 fn main() -> ExitCode {
+    console::start();
     let done = match Arguments::parse().task {
         Task::Setup => setup::everything().map(|()| true),
         Task::Build => agent::build().map(|path| {
@@ -49,7 +56,9 @@ fn main() -> ExitCode {
             true
         }),
         Task::Run { arguments } => agent::run(&arguments),
+        Task::Demo(arguments) => demo::demo(&arguments),
         Task::Lab { task } => lab::task(task),
+        Task::Test(arguments) => test::test(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,1 +1,202 @@
-pub(crate) struct X;
+//! `cargo xtask test`: everything that must hold before a change goes in.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use pptpscope_tests::scenario;
+
+use crate::command::{line, output};
+use crate::console::{Style, outcome, paint, progress, seconds};
+use crate::lab::qemu::Accel;
+use crate::lab::{self, Lab, MachineArguments};
+use crate::{agent, paths, setup};
+
+/// `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Leave out the lab.
+    #[arg(long)]
+    no_lab: bool,
+    /// Only this step; may be given several times.
+    #[arg(long, value_enum, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Guests at the same time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    jobs: u8,
+}
+
+/// The steps, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// rustfmt has nothing to change.
+    Format,
+    /// clippy has nothing to say, neither for this machine nor for the BPF target.
+    Clippy,
+    /// Unit tests of all crates, and the native tests on this machine's kernel.
+    Unit,
+    /// The committed schema is the one that the program prints.
+    Schema,
+    /// All scenarios of the lab on kernel 6.1.
+    Lab,
+}
+
+/// What passed and what did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn one(passed: bool) -> Self {
+        if passed { Self { passed: 1, failed: 0 } } else { Self { passed: 0, failed: 1 } }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs the steps and ends with the line `N passed, N failed`; `false` when something failed.
+///
+/// # Errors
+/// When something that a step needs cannot be had.
+pub(crate) fn test(arguments: &Arguments) -> Result<bool> {
+    let wanted = |step: &Step| {
+        (arguments.only.is_empty() || arguments.only.contains(step))
+            && !(arguments.no_lab && *step == Step::Lab)
+    };
+    let mut total = Tally::default();
+    for step in Step::value_variants().iter().filter(|step| wanted(step)) {
+        let name = format!("{step:?}").to_lowercase();
+        println!("{}", paint(Style::Heading, &format!("=== {name}")));
+        let start = Instant::now();
+        let tally = match step {
+            Step::Format => Tally::one(runs(agent::cargo()?.args(["fmt", "--all", "--check"]))?),
+            Step::Clippy => clippy()?,
+            Step::Unit => unit()?,
+            Step::Schema => schema()?,
+            Step::Lab => scenarios(arguments.jobs)?,
+        };
+        let time = seconds(start.elapsed());
+        progress(&format!(
+            "{} {name}: {} passed, {} failed, {time}",
+            outcome(tally.failed == 0),
+            tally.passed,
+            tally.failed
+        ));
+        total.add(tally);
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(total.failed == 0)
+}
+
+fn runs(command: &mut Command) -> Result<bool> {
+    progress(&line(command));
+    let status = command.stdin(Stdio::null()).status();
+    Ok(status.with_context(|| format!("cannot start {}", line(command)))?.success())
+}
+
+fn clippy() -> Result<Tally> {
+    let mut host = agent::cargo()?;
+    host.args(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]);
+    let mut bpf = agent::cargo()?;
+    bpf.args(["clippy", "--locked", "--package", "pptpscope-ebpf", "--release"]);
+    bpf.args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--", "-D", "warnings"]);
+    // The pinned compiler is a stable one; only building `core` for the BPF target needs more.
+    bpf.env("RUSTC_BOOTSTRAP", "1");
+    let mut tally = Tally::one(runs(&mut host)?);
+    tally.add(Tally::one(runs(&mut bpf)?));
+    Ok(tally)
+}
+
+/// `cargo test`, whose summaries are added up.
+fn unit() -> Result<Tally> {
+    setup::lab_packages()?;
+    let mut command = agent::cargo()?;
+    command.args(["test", "--locked", "--no-fail-fast"]);
+    progress(&line(&command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", line(&command)))?;
+    let mut tally = Tally::default();
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    for text in BufReader::new(stdout).lines() {
+        let text = text?;
+        if let Some(summary) = summary(&text) {
+            tally.add(summary);
+        }
+        println!("{text}");
+    }
+    if !child.wait()?.success() && tally.failed == 0 {
+        // It did not come to the tests: something does not compile, or a test killed its process.
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// The numbers in `test result: ok. 12 passed; 0 failed; …`.
+fn summary(line: &str) -> Option<Tally> {
+    let rest = line.strip_prefix("test result: ")?;
+    let count = |what: &str| {
+        let (before, _) = rest.split_once(what)?;
+        before.rsplit(' ').next()?.parse().ok()
+    };
+    Some(Tally { passed: count(" passed")?, failed: count(" failed")? })
+}
+
+fn schema() -> Result<Tally> {
+    let path = paths::workspace().join("docs/schema/events-1.json");
+    let committed = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let program = agent::build()?;
+    let printed = output(Command::new(&program).arg("schema"))?;
+    if printed == committed {
+        return Ok(Tally::one(true));
+    }
+    let differs = printed.lines().zip(committed.lines()).position(|(new, old)| new != old);
+    let line = differs.unwrap_or_else(|| printed.lines().count().min(committed.lines().count())) + 1;
+    println!(
+        "{} is not what `pptpscope schema` prints, from line {line} on. If the change is meant:\n    {} schema > {}",
+        path.display(),
+        program.display(),
+        path.display()
+    );
+    Ok(Tally::one(false))
+}
+
+fn scenarios(jobs: u8) -> Result<Tally> {
+    let machine = MachineArguments { kernel: "6.1".into(), accel: Accel::Tcg, no_agent: false };
+    let lab = Lab::prepare(&machine)?;
+    let mut runs = Vec::new();
+    for file in lab::project_scenarios()? {
+        let scenario = scenario::load(&file)?;
+        let out = paths::target().join("lab").join(format!("{}-{}", scenario.name, machine.kernel));
+        runs.push((scenario, out));
+    }
+    let played = lab::play_all(&lab, runs, None, jobs)?;
+    let mut tally = Tally::default();
+    for played in &played {
+        tally.add(Tally::one(played.passed));
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_summaries_of_cargo_test() {
+        let line = "test result: FAILED. 47 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.08s";
+        assert_eq!(summary(line), Some(Tally { passed: 47, failed: 3 }));
+        assert_eq!(summary("test result: ok."), None);
+        assert_eq!(summary("running 3 tests"), None);
+    }
+}

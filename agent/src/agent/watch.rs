@@ -69,8 +69,7 @@ impl Watch {
         let before = self.watched.get(&device.index).map(|(_, result)| result);
         match &result {
             Ok(Attachment { ingress, tc, note }) => {
-                let note = note.as_deref().unwrap_or_default();
-                info!(interface = device.name, ?ingress, ?tc, note, "watched");
+                info!(interface = device.name, ?ingress, ?tc, note = note.as_deref(), "watched");
             }
             // A device that cannot be attached is tried again at its every change: say so once.
             Err(error) if before.and_then(|before| before.as_ref().err()) != Some(error) => {

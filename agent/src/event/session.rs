@@ -153,7 +153,8 @@ pub struct Up {
     /// Name that the client authenticated with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Authentication protocol: `pap`, `chap_md5`, `mschap`, `mschap_v2`, `eap` or a number.
+    /// Authentication protocol: `pap`, `chap_md5`, `ms_chap`, `ms_chap_v2`, `eap` or
+    /// `unknown_` and its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_protocol: Option<String>,
     /// The pppN of the call.

@@ -64,7 +64,7 @@ pub struct Attachment {
     pub ingress: Ingress,
     /// How the TC programs hang: egress, and ingress if that is TC.
     pub tc: TcMechanism,
-    /// Why it is not XDP, when XDP was tried.
+    /// Why it is less than one could have: XDP was refused, or others come first.
     pub note: Option<String>,
 }
 
@@ -186,7 +186,7 @@ impl Kernel {
         try_xdp: bool,
         attached: &mut Attached,
     ) -> Result<Attachment, AttachError> {
-        let mut note = None;
+        let mut notes = Vec::new();
         if try_xdp {
             match self.attach_xdp(index) {
                 Ok(link) => attached.xdp = Some(link),
@@ -195,7 +195,7 @@ impl Kernel {
                     if mode == IngressMode::Xdp {
                         return Err(AttachError::Xdp { name: name.to_owned(), reason });
                     }
-                    note = Some(reason);
+                    notes.push(format!("not XDP: {reason}"));
                 }
             }
         }
@@ -204,7 +204,8 @@ impl Kernel {
             Ingress::Xdp => &[(Hook::Egress, programs[1])],
             Ingress::Tc => &[(Hook::Ingress, programs[0]), (Hook::Egress, programs[1])],
         };
-        let tc = self.attach_tc(index, name, hooks, attached)?;
+        let tc = self.attach_tc(index, name, hooks, attached, &mut notes)?;
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Attachment { ingress, tc, note })
     }
 
@@ -219,24 +220,19 @@ impl Kernel {
         name: &str,
         hooks: &[(Hook, &'static str)],
         attached: &mut Attached,
+        notes: &mut Vec<String>,
     ) -> Result<TcMechanism, AttachError> {
         let failed = |hook: Hook, mechanism: TcMechanism, reason: String| AttachError::Tc {
             name: name.to_owned(),
             direction: hook.name(),
-            mechanism: match mechanism {
-                TcMechanism::Tcx => "tcx",
-                TcMechanism::Clsact => "clsact",
-            },
+            mechanism,
             reason,
         };
+        let first = hooks.first().map_or(Hook::Egress, |(hook, _)| *hook);
+        let impossible = |reason: String| failed(first, TcMechanism::Clsact, reason);
         // An agent that used clsact and was killed would count every packet a second time.
-        let stale = clsact::remove_stale(index).map_err(|error| {
-            failed(
-                Hook::Ingress,
-                TcMechanism::Clsact,
-                format!("filters left by an earlier agent cannot be removed: {error}"),
-            )
-        })?;
+        let stale = clsact::remove_stale(index)
+            .map_err(|error| impossible(format!("filters of an earlier agent cannot be removed: {error}")))?;
 
         let mut without_tcx = String::new();
         if self.tc != TcMode::Clsact {
@@ -256,21 +252,39 @@ impl Kernel {
         }
         let added = match tc::qdisc_add_clsact(name) {
             Ok(()) => true,
-            Err(error) if errno_tc(&error) == Some(libc::EEXIST) => false,
+            Err(error) if errno_tc(&error) == Some(libc::EEXIST) => {
+                let holder = clsact::holder(index).map_err(|error| impossible(error.to_string()))?;
+                if let Some(other) = holder.filter(|kind| kind != "clsact") {
+                    let hint = format!("qdisc {other} has the place of clsact: replace it by clsact");
+                    return Err(impossible(hint + &without_tcx));
+                }
+                false
+            }
             Err(error) => {
-                let reason = format!("the clsact qdisc cannot be added: {error}{without_tcx}");
-                return Err(failed(Hook::Ingress, TcMechanism::Clsact, reason));
+                return Err(impossible(format!("the clsact qdisc cannot be added: {error}{without_tcx}")));
             }
         };
         // Whoever left the filters left the discipline too.
         attached.owns_clsact = added || stale > 0;
         for &(hook, program) in hooks {
-            // Priority zero: the kernel puts it before all that are there. Otherwise a filter that
-            // accepts or redirects a packet would hide it from us.
-            let options = TcAttachOptions::Netlink(NlOptions::default());
-            let link = self
-                .attach_classifier(program, name, hook, options)
-                .map_err(|error| failed(hook, TcMechanism::Clsact, format!("{error}{without_tcx}")))?;
+            // Otherwise a filter that accepts or redirects a packet would hide it from us.
+            let first = NlOptions { priority: 1, ..NlOptions::default() };
+            let mut result = self.attach_classifier(program, name, hook, TcAttachOptions::Netlink(first));
+            if result.as_ref().is_err_and(|error| errno(error) == Some(libc::EINVAL)) {
+                // A filter of another kind has that place.
+                result = self.attach_classifier(
+                    program,
+                    name,
+                    hook,
+                    TcAttachOptions::Netlink(NlOptions::default()),
+                );
+                notes.push(format!(
+                    "a filter with priority 1 comes first at TC {}: what it accepts or redirects is not seen",
+                    hook.name()
+                ));
+            }
+            let link =
+                result.map_err(|error| failed(hook, TcMechanism::Clsact, format!("{error}{without_tcx}")))?;
             attached.tc.push((program, link));
         }
         Ok(TcMechanism::Clsact)
@@ -283,7 +297,7 @@ impl Kernel {
         attached: &mut Attached,
     ) -> Result<(), (Hook, ProgramError)> {
         for &(hook, program) in hooks {
-            // First, for the same reason as above.
+            // First: a program that accepts or redirects a packet would hide it from us.
             let options = TcAttachOptions::TcxOrder(LinkOrder::first());
             let link = self.attach_classifier(program, name, hook, options).map_err(|error| (hook, error))?;
             attached.tc.push((program, link));

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use libc::{RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, TCA_KIND, TCA_OPTIONS};
+use libc::{RTM_DELQDISC, RTM_DELTFILTER, RTM_GETQDISC, RTM_GETTFILTER, TCA_KIND, TCA_OPTIONS};
 
 use super::load::{TC_BARE, TC_ETHERNET};
 use super::netlink::{Requests, attributes, push_attribute, string, u32_at};
@@ -66,6 +66,19 @@ pub(super) fn remove_stale(index: u32) -> io::Result<usize> {
     Ok(stale.len())
 }
 
+/// What holds the discipline's place on a device: `clsact`, or `ingress`, which has no egress side
+/// but takes filters meant for it and runs them on ingress.
+pub(super) fn holder(index: u32) -> io::Result<Option<String>> {
+    Requests::open()?.dump(RTM_GETQDISC, &message(index, 0, 0, 0), |holder: &mut Option<String>, message| {
+        // The dump is of all devices (tc_dump_qdisc).
+        let here = u32_at(message.payload, 4) == Some(index) && u32_at(message.payload, 8) == Some(HANDLE);
+        let mut attributes = attributes(message.payload.get(MESSAGE..).unwrap_or_default());
+        if here && let Some((_, kind)) = attributes.find(|(kind, _)| *kind == TCA_KIND) {
+            *holder = Some(string(kind));
+        }
+    })
+}
+
 /// Removes the discipline from a device unless somebody has a filter on it.
 pub(super) fn remove_unused(index: u32) -> io::Result<()> {
     let mut requests = Requests::open()?;
@@ -82,7 +95,7 @@ fn filters(requests: &mut Requests, index: u32) -> io::Result<Vec<Filter>> {
     for parent in PARENTS {
         let found: Vec<_> =
             requests.dump(RTM_GETTFILTER, &message(index, 0, parent, 0), |found: &mut Vec<_>, message| {
-                found.extend(Filter::parse(message.payload))
+                found.extend(Filter::parse(message.payload));
             })?;
         all.extend(found);
     }

@@ -6,7 +6,7 @@ use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::ProgramError;
 
-use super::attach::IngressMode;
+use super::attach::{IngressMode, TcMechanism};
 use super::devices::LinkLayer;
 use super::privilege::PrivilegeError;
 
@@ -118,8 +118,8 @@ pub enum AttachError {
         name: String,
         /// `ingress` or `egress`.
         direction: &'static str,
-        /// `tcx` or `clsact`.
-        mechanism: &'static str,
+        /// How it was tried.
+        mechanism: TcMechanism,
         /// What the kernel says.
         reason: String,
     },

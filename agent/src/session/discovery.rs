@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Correlator;
-use super::call::Call;
+use super::call::{Call, Serial};
 use crate::event::session::{Cause, Phase};
 use crate::event::{Event, Party};
 use crate::observation::{Direction, Flow, FlowKey};
@@ -61,6 +61,17 @@ impl Strangers {
         self.flows.values().map(|stranger| stranger.since + PAIRING_WAIT).min()
     }
 
+    /// Strangers that have waited long enough, or whose other half is there.
+    fn ready(&self, now: Timestamp) -> Vec<FlowKey> {
+        self.flows
+            .iter()
+            .filter(|(key, stranger)| {
+                stranger.since + PAIRING_WAIT <= now || self.other_half(key, &stranger.flow).is_some()
+            })
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
     pub(super) fn sweep(&mut self, now: Timestamp) {
         self.flows.retain(|_, stranger| stranger.seen + TOMBSTONE_TIME > now);
     }
@@ -69,36 +80,35 @@ impl Strangers {
     fn other_half(&self, key: &FlowKey, flow: &Flow) -> Option<FlowKey> {
         let is_reverse = |other: &FlowKey| other.source == key.destination && other.destination == key.source;
         let candidates: Vec<_> = self.flows.iter().filter(|(other, _)| is_reverse(other)).collect();
-        let rivals = self
+        let has_rivals = self
             .flows
             .keys()
-            .filter(|other| other.source == key.source && other.destination == key.destination)
-            .count();
-        if let ([(only, _)], 1) = (candidates.as_slice(), rivals) {
-            return Some(**only);
-        }
+            .any(|other| other.source == key.source && other.destination == key.destination && other != key);
+        let is_only_choice = candidates.len() == 1 && !has_rivals;
         candidates
             .into_iter()
             .filter_map(|(other, stranger)| Some((distance(flow, &stranger.flow)?, *other)))
-            .min()
+            // Where there is a choice, silence is no evidence.
+            .filter(|((evidence, _), _)| is_only_choice || *evidence > 0)
+            .min_by_key(|((_, distance), other)| (*distance, *other))
             .map(|(_, other)| other)
     }
 }
 
-/// How far the acknowledgements of each half are from the numbers of the other; None when they
-/// cannot belong together.
-fn distance(one: &Flow, other: &Flow) -> Option<u32> {
-    let gap = |from: &Flow, to: &Flow| {
-        if from.acks == 0 || !to.sequence.is_started() {
-            return Some(0);
+/// How many of the two halves acknowledge the other, and how far from its numbers they do; None
+/// when they cannot belong together.
+fn distance(one: &Flow, other: &Flow) -> Option<(u32, u32)> {
+    let mut sum = (0, 0);
+    for (from, to) in [(one, other), (other, one)] {
+        if from.acks > 0 && to.sequence.is_started() {
+            let gap = to.sequence.highest.wrapping_sub(from.last_ack).cast_signed().unsigned_abs();
+            if gap > ACK_DISTANCE {
+                return None;
+            }
+            sum = (sum.0 + 1, sum.1 + gap);
         }
-        let gap = to.sequence.highest.wrapping_sub(from.last_ack).cast_signed().unsigned_abs();
-        (gap <= ACK_DISTANCE).then_some(gap)
-    };
-    if one.acks == 0 && other.acks == 0 {
-        return None;
     }
-    Some(gap(one, other)? + gap(other, one)?)
+    Some(sum)
 }
 
 /// Flows of calls that ended, so that their last packets do not look like new calls.
@@ -149,24 +159,43 @@ impl Correlator {
         }
     }
 
-    /// Makes calls of the strangers that have waited long enough.
+    /// Finds the calls of the strangers.
     pub(super) fn adopt_strangers(&mut self, now: Timestamp, out: &mut Vec<Event>) {
-        if self.strangers.next_deadline().is_none_or(|due| due > now) {
-            return;
-        }
-        let waited: Vec<FlowKey> = self
-            .strangers
-            .flows
-            .iter()
-            .filter(|(_, stranger)| stranger.since + PAIRING_WAIT <= now)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in waited {
+        for key in self.strangers.ready(now) {
             // Its other half may have taken it along already.
             let Some(stranger) = self.strangers.flows.remove(&key) else { continue };
+            let sender = self.sender_of(key, stranger.direction);
+            if let Some(serial) = self.half_call(key, sender) {
+                self.assign_id(now, serial, sender.peer(), key.call_id, out);
+                self.flow(now, key, stranger.direction, &stranger.flow);
+                continue;
+            }
             let other = self.strangers.other_half(&key, &stranger.flow);
             let other = other.and_then(|other| Some((other, self.strangers.flows.remove(&other)?)));
             self.adopt(now, key, &stranger, other, out);
+        }
+    }
+
+    /// Which end sends on a flow that belongs to no known call. This host is the VPN host: what
+    /// comes in is from a client, unless a control connection between the two says otherwise.
+    pub(super) fn sender_of(&self, flow: FlowKey, direction: Direction) -> Party {
+        self.role_of(flow.source, flow.destination).unwrap_or(match direction {
+            Direction::Egress => Party::Server,
+            Direction::Ingress => Party::Client,
+        })
+    }
+
+    /// The call between these ends whose other half is known and this one is not, if there is only
+    /// one.
+    pub(super) fn half_call(&self, flow: FlowKey, sender: Party) -> Option<Serial> {
+        let mut halves = self.calls.iter().filter(|(_, call)| {
+            (call.address(sender), call.address(sender.peer())) == (flow.source, flow.destination)
+                && call.call_id(sender.peer()).is_none()
+                && call.call_id(sender).is_some()
+        });
+        match (halves.next(), halves.next()) {
+            (Some((serial, _)), None) => Some(*serial),
+            _ => None,
         }
     }
 
@@ -178,11 +207,7 @@ impl Correlator {
         other: Option<(FlowKey, Stranger)>,
         out: &mut Vec<Event>,
     ) {
-        // This host is the VPN host: what comes in is from a client, unless a control connection
-        // between the two says otherwise.
-        let sender = self.role_of(key.source, key.destination).unwrap_or({
-            if stranger.direction == Direction::Egress { Party::Server } else { Party::Client }
-        });
+        let sender = self.sender_of(key, stranger.direction);
         let (client, server) = match sender {
             Party::Client => (key.source, key.destination),
             Party::Server => (key.destination, key.source),

@@ -70,32 +70,25 @@ impl Correlator {
         if self.tombstones.contains(&flow) {
             return None;
         }
-        let sender = self.role_of(flow.source, flow.destination).unwrap_or(match origin {
-            Origin::Wire { direction: Direction::Egress, .. } => Party::Server,
-            _ => Party::Client,
-        });
-        let (client, server) = match sender {
-            Party::Client => (flow.source, flow.destination),
-            Party::Server => (flow.destination, flow.source),
+        let direction = match origin {
+            Origin::Wire { direction, .. } => direction,
+            Origin::Counters | Origin::Devices => Direction::Ingress,
         };
-        let mut halves = self.calls.iter().filter(|(_, call)| {
-            (call.client, call.server) == (client, server)
-                && call.call_id(sender.peer()).is_none()
-                && call.call_id(sender).is_some()
-                && !call.phases.is_ending()
-        });
-        let half = match (halves.next(), halves.next()) {
-            (Some((serial, _)), None) => Some(*serial),
-            _ => None,
-        };
-        let serial = match half {
+        let sender = self.sender_of(flow, direction);
+        let serial = match self.half_call(flow, sender) {
             Some(serial) => serial,
             None => {
                 if !self.make_room(at, out) {
                     return None;
                 }
+                let (client, server) = match sender {
+                    Party::Client => (flow.source, flow.destination),
+                    Party::Server => (flow.destination, flow.source),
+                };
                 let serial = self.take_serial();
                 let mut call = Call::begin(at, Phase::Lcp, client, server, None, serial);
+                // It was under way: its other half and its counters are in the flow map.
+                self.wants_flows = true;
                 // With its id from the start, the call does not count as half open.
                 match sender {
                     Party::Client => call.server_call_id = Some(flow.call_id),

@@ -105,9 +105,9 @@ client_address() {
 	echo "$(client_network "${1#cli}").10"
 }
 
-make_namespace() {
+# Gives a network namespace what else it has of its own. It stays when no process is in it.
+make_mounts() {
 	local ns=$1
-	ip netns add "$ns"
 	mkdir -p "$STATE/ppp/$ns"
 	cp -a /etc/ppp/. "$STATE/ppp/$ns"
 	touch "$STATE/mnt/$ns"
@@ -120,46 +120,75 @@ make_namespace() {
 			mount -t tmpfs -o mode=755 run /run
 			mount --bind $STATE/ppp/$ns /etc/ppp
 			mount --bind $STATE/log/$ns /dev/log
-			ip link set lo up"
+			# A packet of a veth waits on the CPU of its sender. One CPU for all of them keeps their
+			# order the same for everyone who looks: tcpdump and the agent sit at different places.
+			for queue in /sys/class/net/*/queues/rx-*/rps_cpus; do echo 1 >\$queue; done
+			[[ $ns != wan ]] || echo 1 >/proc/sys/net/ipv4/ip_forward"
 }
 
-# Cable between a namespace and the router: eth0 there, the namespace's name here.
-cable() {
-	ip link add eth0 netns "$1" type veth peer name "$1" netns wan
-	on "$1" ip link set eth0 up
-	on wan ip link set "$1" up
-}
-
+# Namespaces srv and cliN, each with a cable to the router wan: eth0 there, the other one's name here.
 make_topology() {
-	local clients vlan n network uplink=eth0 side=srv
+	local clients vlan n network ns names=(wan srv) uplink=eth0 side=srv pids=()
 	clients=$(cat "$SCENARIO/clients")
 	vlan=$(cat "$SCENARIO/vlan")
+	for ((n = 1; n <= clients; n++)); do
+		names+=("cli$n")
+	done
+	# One process for many commands: each costs the emulated guest dearly.
+	{
+		for ns in "${names[@]}"; do
+			echo "netns add $ns"
+		done
+		for ns in "${names[@]:1}"; do
+			echo "link add eth0 netns $ns type veth peer name $ns netns wan"
+		done
+	} | ip -batch -
+	if [[ -n $vlan ]]; then
+		uplink=eth0.$vlan side=srv.$vlan
+	fi
+	{
+		echo "link set lo up"
+		for ns in "${names[@]:1}"; do
+			echo "link set $ns up"
+		done
+		if [[ -n $vlan ]]; then
+			echo "link add link srv name $side type vlan id $vlan"
+			echo "link set $side up"
+		fi
+		echo "addr add 203.0.113.1/24 dev $side"
+		for ((n = 1; n <= clients; n++)); do
+			echo "addr add $(client_network "$n").1/24 dev cli$n"
+		done
+	} | ip -n wan -batch -
+	{
+		printf 'link set %s up\n' lo eth0
+		if [[ -n $vlan ]]; then
+			echo "link add link eth0 name $uplink type vlan id $vlan"
+			echo "link set $uplink up"
+		fi
+		echo "addr add $SERVER/24 dev $uplink"
+		echo "route add default via 203.0.113.1"
+	} | ip -n srv -batch -
+	for ((n = 1; n <= clients; n++)); do
+		network=$(client_network "$n")
+		ip -n "cli$n" -batch - <<-END
+			link set lo up
+			link set eth0 up
+			addr add $network.10/24 dev eth0
+			route add default via $network.1
+		END
+	done
 	mkdir -p "$STATE/mnt" "$STATE/log"
 	# Files that hold a mount namespace must not be in a shared mount.
 	mount --bind "$STATE/mnt" "$STATE/mnt"
 	mount --make-private "$STATE/mnt"
 	start_syslog "$clients"
-	make_namespace wan
-	make_namespace srv
-	on wan sysctl -qw net.ipv4.ip_forward=1
-	cable srv
-	if [[ -n $vlan ]]; then
-		uplink=eth0.$vlan side=srv.$vlan
-		on srv ip link add link eth0 name "$uplink" type vlan id "$vlan"
-		on wan ip link add link srv name "$side" type vlan id "$vlan"
-		on srv ip link set "$uplink" up
-		on wan ip link set "$side" up
-	fi
-	on srv ip addr add $SERVER/24 dev "$uplink"
-	on wan ip addr add 203.0.113.1/24 dev "$side"
-	on srv ip route add default via 203.0.113.1
-	for ((n = 1; n <= clients; n++)); do
-		network=$(client_network "$n")
-		make_namespace "cli$n"
-		cable "cli$n"
-		on "cli$n" ip addr add "$network.10/24" dev eth0
-		on wan ip addr add "$network.1/24" dev "cli$n"
-		on "cli$n" ip route add default via "$network.1"
+	for ns in "${names[@]}"; do
+		make_mounts "$ns" &
+		pids+=($!)
+	done
+	for n in "${pids[@]}"; do
+		wait "$n" || fail "a namespace could not be made"
 	done
 }
 
@@ -170,7 +199,7 @@ start_syslog() {
 	local clients=$1 n ns file config=$STATE/rsyslog.conf
 	{
 		echo 'module(load="imuxsock" SysSock.Use="off")'
-		echo '$umask 0022'
+		echo "\$umask 0022"
 		for ((n = -1; n <= clients; n++)); do
 			case $n in
 			-1) ns=wan file=wan.log ;;
@@ -276,15 +305,16 @@ password_of() {
 # dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's. PASSWORD, when
 # set, is what the user types.
 dial() {
-	local ns=$1 user=$2 options
+	local ns=$1 user=$2 words options=()
 	shift 2
 	step "$ns dials as $user"
-	mapfile -t options <"$SCENARIO/client-options"
-	# shellcheck disable=SC2086
+	while read -ra words; do
+		options+=("${words[@]}")
+	done <"$SCENARIO/client-options"
 	spawn "$ns" pppd pty "pptp $SERVER --nolaunchpppd" nodetach noauth user "$user" \
 		password "${PASSWORD:-$(password_of "$user")}" remotename vpn require-mppe-128 refuse-eap \
 		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 5 \
-		lcp-echo-interval 30 lcp-echo-failure 4 debug ${options[*]} "$@" \
+		lcp-echo-interval 30 lcp-echo-failure 4 debug "${options[@]}" "$@" \
 		>"$OUT/$ns-pppd.txt" 2>&1
 }
 
@@ -306,9 +336,12 @@ wait_down() {
 	wait_for "${2:-30}" is_down "$1" || fail "$1 still has its tunnel after ${2:-30} s"
 }
 
+# pptp calls its two processes, for GRE and for the control connection, by names of their own.
+CLIENT_PROCESSES=(pppd pptp pptpgw pptpcm)
+
 # wait_gone CLIENT [SECONDS]: until its pppd and pptp have ended.
 wait_gone() {
-	wait_for "${2:-60}" none_of "$1" pppd pptp || fail "pppd or pptp of $1 still runs after ${2:-60} s"
+	wait_for "${2:-60}" none_of "$1" "${CLIENT_PROCESSES[@]}" || fail "pppd or pptp of $1 still runs after ${2:-60} s"
 }
 
 # hangup CLIENT: the user ends the call.
@@ -321,8 +354,16 @@ hangup() {
 
 # kill_client CLIENT: the client's processes vanish without a word.
 kill_client() {
+	local pids
 	step "$1 is killed"
-	kill_all KILL "$1" pppd pptp
+	pids=$(pids_of "$1" "${CLIENT_PROCESSES[@]}")
+	[[ -n $pids ]] || fail "$1 has no pppd and pptp to kill"
+	# Stopped first: else one of them sees the others die and says goodbye.
+	# shellcheck disable=SC2086
+	kill -STOP $pids
+	# shellcheck disable=SC2086
+	kill -KILL $pids
+	wait_gone "$1" 10
 }
 
 # Whether the server has as many pppd as there are clients with one.
@@ -421,10 +462,12 @@ has_agent() {
 	[[ -e /lab/agent/pptpscope && $(cat "$SCENARIO/agent") = yes ]]
 }
 
-# agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start.
+# agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start. Does
+# nothing when it runs already.
 agent_start() {
 	local arguments
 	has_agent || return 0
+	[[ -z ${AGENT_PID:-} ]] || return 0
 	step "agent starts"
 	[[ -x $AGENT ]] || install -m 755 /lab/agent/pptpscope "$AGENT"
 	mapfile -t arguments <"$SCENARIO/agent-args"

@@ -60,7 +60,8 @@ pub(super) fn calls(events: &[Event], truth: &Truth) -> Result<String, String> {
     if problems.is_empty() { Ok(format!("{} calls", pairs.len())) } else { Err(problems.join("; ")) }
 }
 
-/// The last `gre.stats` of each session are the packets of its call.
+/// The last `gre.stats` of each session are the packets of its call, and fragments that are nobody's
+/// are counted as such.
 pub(super) fn gre(events: &[Event], truth: &Truth) -> Result<String, String> {
     let sessions = events::sessions(events);
     let (pairs, unknown, _) = pair(&sessions, truth);
@@ -84,6 +85,14 @@ pub(super) fn gre(events: &[Event], truth: &Truth) -> Result<String, String> {
             for difference in differences(&stats[name], direction) {
                 problems.push(format!("{} {name}.{difference}", show(&call_name(call))));
             }
+        }
+    }
+    if let Some(stop) = events.iter().rfind(|event| event.name == "agent.stop") {
+        let unmatched = number(stop.body(), "/status/refused/fragment_unmatched");
+        let wanted = truth.unmatched_fragments;
+        if unmatched != Some(wanted) {
+            let shown = unmatched.map_or("absent".to_owned(), |found| found.to_string());
+            problems.push(format!("status.refused.fragment_unmatched is {shown}, the capture has {wanted}"));
         }
     }
     if compared == 0 && problems.is_empty() {

@@ -67,7 +67,8 @@ fn events() -> String {
         ),
         format!(
             "{},\"event\":\"agent.stop\",\"severity\":\"info\",\"host\":\"vpn\",\
-             \"agent_stop\":{{\"status\":{{\"ring\":{{\"control\":{},\"ppp\":{}}}}}}}}}",
+             \"agent_stop\":{{\"status\":{{\"ring\":{{\"control\":{},\"ppp\":{}}},\
+             \"refused\":{{\"fragment_unmatched\":0}}}}}}}}",
             at(4),
             ring(4),
             ring(2)
@@ -185,6 +186,7 @@ fn counters() {
     broken(EVENTS, "\"bytes\":38", "\"bytes\":39", "gre:", "from_server.bytes is 39, the capture has 38");
     broken(EVENTS, "\"late\":0,", "", "gre:", "late is absent");
     broken(EVENTS, "gre.stats", "gre.state", "gre:", "no gre.stats");
+    broken(EVENTS, "unmatched\":0", "unmatched\":2", "gre:", "fragment_unmatched is 2, the capture has 0");
 }
 
 #[test]

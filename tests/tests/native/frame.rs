@@ -58,12 +58,12 @@ impl Ip {
         let mut packet = vec![0x40 | (header / 4) as u8, 0];
         packet.extend(total.to_be_bytes());
         packet.extend(self.identification.to_be_bytes());
-        packet.extend((self.fragment_offset / 8 | u16::from(self.more_fragments) << 13).to_be_bytes());
+        packet.extend(((u16::from(self.more_fragments) << 13) | (self.fragment_offset / 8)).to_be_bytes());
         packet.extend([64, self.protocol, 0, 0]);
         packet.extend(self.source);
         packet.extend(self.destination);
         packet.extend(&self.options);
-        let sum: u32 = packet.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+        let sum: u32 = packet.chunks(2).map(|word| (u32::from(word[0]) << 8) | u32::from(word[1])).sum();
         let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
         packet.extend(payload);
@@ -140,7 +140,7 @@ impl Tcp {
         segment.extend(self.source.to_be_bytes());
         segment.extend(self.destination.to_be_bytes());
         segment.extend([0, 0, 0, 1, 0, 0, 0, 2]);
-        segment.extend([((20 + self.options.len()) / 4 << 4) as u8, self.flags, 0x20, 0, 0, 0, 0, 0]);
+        segment.extend([(((20 + self.options.len()) / 4) << 4) as u8, self.flags, 0x20, 0, 0, 0, 0, 0]);
         segment.extend(&self.options);
         segment.extend(&self.payload);
         segment

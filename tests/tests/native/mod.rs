@@ -4,6 +4,7 @@
 //! These tests need root, BPF and iproute2. Where that is missing they say so and do nothing; with
 //! `PPTPSCOPE_NATIVE=require` in the environment they fail instead.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod frame;
 
@@ -33,10 +34,8 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // A thread, because the namespace belongs to the thread and cannot be left.
-    let outcome = std::thread::spawn(move || {
-        if let Err(reason) = enter() {
-            return Err(reason);
-        }
+    let outcome = std::thread::spawn(move || -> Result<(), String> {
+        enter()?;
         test();
         Ok(())
     })
@@ -77,10 +76,11 @@ fn enter() -> Result<(), String> {
     Ok(())
 }
 
-/// Runs a command in the namespace of this thread.
+/// Runs a command in the namespace of this thread. An underscore stands for a space within an
+/// argument.
 pub(crate) fn run(program: &str, arguments: &str) -> Result<String, String> {
     let output = Command::new(program)
-        .args(arguments.split_whitespace())
+        .args(arguments.split_whitespace().map(|argument| argument.replace('_', " ")))
         .output()
         .map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
@@ -121,6 +121,39 @@ impl Wire {
         // SAFETY: the buffer is valid for its length.
         let sent = unsafe { libc::send(self.0.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
         assert_eq!(sent, frame.len() as isize, "cannot send: {}", io::Error::last_os_error());
+    }
+}
+
+impl Wire {
+    /// Also receives from now on.
+    pub(crate) fn receive_all(&self) {
+        let timeout = libc::timeval { tv_sec: PATIENCE.as_secs() as i64, tv_usec: 0 };
+        // SAFETY: all zeros are a valid sockaddr_ll.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut size = size_of_val(&address) as u32;
+        // SAFETY: addresses and the option are valid and of the given sizes.
+        unsafe {
+            let fd = self.0.as_raw_fd();
+            libc::setsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                libc::SO_RCVTIMEO,
+                (&raw const timeout).cast(),
+                size_of_val(&timeout) as u32,
+            );
+            libc::getsockname(fd, (&raw mut address).cast(), &raw mut size);
+            address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+            assert_eq!(libc::bind(fd, (&raw const address).cast(), size_of_val(&address) as u32), 0);
+        }
+    }
+
+    pub(crate) fn receive(&self) -> Vec<u8> {
+        let mut frame = vec![0; 4096];
+        // SAFETY: the buffer is valid for its length.
+        let received = unsafe { libc::recv(self.0.as_raw_fd(), frame.as_mut_ptr().cast(), frame.len(), 0) };
+        assert!(received >= 0, "nothing came: {}", io::Error::last_os_error());
+        frame.truncate(received as usize);
+        frame
     }
 }
 

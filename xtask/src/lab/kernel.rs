@@ -13,7 +13,7 @@ use crate::command::run_quietly;
 use crate::console::progress;
 
 /// Raised when an entry of the cache is made differently.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 
 /// Series, and the suites that ship them: the first that has the series is taken.
 const SERIES: &[(&str, &[&str])] = &[
@@ -29,7 +29,7 @@ pub(crate) struct Kernel {
     pub(crate) series: String,
     /// What it is: `6.1.0-50-amd64`.
     pub(crate) release: String,
-    /// The image.
+    /// What QEMU starts: the kernel unpacked, or the image where that is not possible.
     pub(crate) image: PathBuf,
     /// A folder with `lib/modules/<release>`, indexed by depmod.
     pub(crate) root: PathBuf,
@@ -47,7 +47,9 @@ pub(crate) fn get(series: &str) -> Result<Kernel> {
     let name = format!("{series}-{}", cache::key(&[LAYOUT, series]));
     let root = cache::entry("kernels", &name, |dir| make(series, suites, dir))?;
     let release = fs::read_to_string(root.join("release"))?.trim().to_owned();
-    Ok(Kernel { series: series.to_owned(), release, image: root.join("vmlinuz"), root })
+    let image = ["vmlinux", "vmlinuz"].map(|name| root.join(name)).into_iter().find(|path| path.is_file());
+    let image = image.with_context(|| format!("{} has no kernel: remove the folder", root.display()))?;
+    Ok(Kernel { series: series.to_owned(), release, image, root })
 }
 
 /// Forgets the kernel of a series, so that the next [`get`] looks for a newer one.
@@ -118,11 +120,54 @@ fn assemble(release: &str, unpacked: &Path, dir: &Path) -> Result<()> {
         .filter(|path| path.join("kernel").is_dir())
         .with_context(|| format!("the packages of {release} have no modules where Debian puts them"))?;
     fs::rename(image, dir.join("vmlinuz"))?;
+    unpack(&dir.join("vmlinuz"), &dir.join("vmlinux"))?;
     fs::create_dir_all(dir.join("lib/modules"))?;
     fs::rename(modules, dir.join("lib/modules").join(release))?;
     run_quietly(Command::new("depmod").arg("--basedir").arg(dir).arg(release))?;
     fs::write(dir.join("release"), release)?;
     Ok(())
+}
+
+/// Takes the kernel out of its image, if it is compressed with something that we have. QEMU starts it
+/// through its PVH entry; unpacking itself would cost the emulated kernel more than all of its boot.
+fn unpack(image: &Path, kernel: &Path) -> Result<()> {
+    let bytes = fs::read(image)?;
+    let Some(payload) = payload(&bytes) else { return Ok(()) };
+    let unpacker = match payload {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ["xz", "--single-stream"],
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ["zstd", "--quiet"],
+        _ => return Ok(()),
+    };
+    let compressed = kernel.with_extension("compressed");
+    fs::write(&compressed, payload)?;
+    let mut command = Command::new(unpacker[0]);
+    command.args([unpacker[1], "--decompress", "--stdout"]);
+    command.stdin(fs::File::open(&compressed)?).stdout(fs::File::create(kernel)?);
+    let unpacked = command.status().is_ok_and(|status| status.success());
+    fs::remove_file(&compressed)?;
+    if !unpacked {
+        progress(&format!("{} cannot unpack the kernel: its boot takes longer", unpacker[0]));
+        fs::remove_file(kernel)?;
+    }
+    Ok(())
+}
+
+/// The compressed kernel in a bzImage (Documentation/arch/x86/boot.rst: setup_sects, payload_offset,
+/// payload_length). The last four bytes are the length of the kernel, no part of the compressed data.
+fn payload(image: &[u8]) -> Option<&[u8]> {
+    if image.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let word = |at: usize| -> Option<usize> {
+        let four = image.get(at..at + 4)?;
+        usize::try_from(u32::from_le_bytes([four[0], four[1], four[2], four[3]])).ok()
+    };
+    let sectors = match *image.get(0x1f1)? {
+        0 => 4,
+        sectors => usize::from(sectors),
+    };
+    let start = (sectors + 1) * 512 + word(0x248)?;
+    image.get(start..start + word(0x24c)?.checked_sub(4)?)
 }
 
 /// The release that a package is of, for the plain flavour only: the cloud flavour has no PPP.
@@ -173,6 +218,20 @@ mod tests {
         for (package, release) in cases {
             assert_eq!(release_of(package).as_deref(), release, "{package}");
         }
+    }
+
+    #[test]
+    fn payload_of_an_image() {
+        let mut image = vec![0; 8192];
+        image[0x1f1] = 1;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x248..0x24c].copy_from_slice(&16_u32.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&8_u32.to_le_bytes());
+        image[1024 + 16..1024 + 20].copy_from_slice(b"data");
+        assert_eq!(payload(&image), Some(&b"data"[..]));
+        assert_eq!(payload(&image[..1040]), None);
+        image[0x202] = b'h';
+        assert_eq!(payload(&image), None);
     }
 
     #[test]

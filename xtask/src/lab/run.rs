@@ -157,6 +157,7 @@ fn boot(
     let mut events = Tail::new(out.join(judge::EVENTS));
     let mut ended = Ended { release: None, boot: None, script: Ok("exit code 0".into()) };
     let mut exit = None;
+    let mut last_step = "power-on".to_owned();
     let timed_out = loop {
         events.read(|line| progress(Progress::Event(line)));
         let line = match reports.recv_timeout(Duration::from_millis(100)) {
@@ -171,7 +172,10 @@ fn boot(
                 ended.release = Some(release.to_owned());
                 progress(Progress::Booted(release));
             }
-            ("step", text) => progress(Progress::Step(text)),
+            ("step", text) => {
+                text.clone_into(&mut last_step);
+                progress(Progress::Step(text));
+            }
             ("say", text) => progress(Progress::Say(text)),
             ("fail", text) if ended.script.is_ok() => ended.script = Err(text.to_owned()),
             ("exit", code) => exit = Some(code.to_owned()),
@@ -183,23 +187,31 @@ fn boot(
     events.read(|line| progress(Progress::Event(line)));
     let console = fs::read(machine.serial_log()).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);
-    let last = last_lines(&console, 15);
     match exit {
         _ if timed_out => {
+            let (limit, last) = (timeout.as_secs(), last_lines(&console, 15));
             ended.script =
-                Err(format!("killed: {} s are over; the guest's last lines:\n{last}", timeout.as_secs()));
+                Err(format!("killed: {limit} s are over, last was \"{last_step}\"; console:\n{last}"));
         }
-        Some(code) if code == "0" => {}
-        Some(code) if ended.script.is_ok() => ended.script = Err(format!("exit code {code}")),
+        Some(code) if code != "0" && ended.script.is_ok() => ended.script = Err(format!("exit code {code}")),
         Some(_) => {}
         None => {
-            let what =
-                if console.contains("Kernel panic") { "the guest panicked" } else { "the guest ended early" };
-            let qemu_said: Vec<String> = complaints.iter().collect();
-            ended.script = Err(format!("{what}; its last lines:\n{last}\n{}", qemu_said.join("\n")));
+            let said: Vec<String> = complaints.iter().collect();
+            let last = format!("{}\n{}", death(&console), said.join("\n"));
+            ended.script = Err(format!("the guest died, last was \"{last_step}\"; console:\n{last}"));
         }
     }
     Ok(ended)
+}
+
+/// The lines of a console that tell why a kernel died: from the first sign of it on, or the last ones.
+fn death(console: &str) -> String {
+    const SIGNS: [&str; 4] = ["Kernel panic", "BUG: ", "Oops: ", "general protection fault"];
+    let lines: Vec<&str> = console.lines().collect();
+    match lines.iter().position(|line| SIGNS.iter().any(|sign| line.contains(sign))) {
+        Some(first) => lines[first..lines.len().min(first + 30)].join("\n"),
+        None => last_lines(console, 15),
+    }
 }
 
 /// The lines of a pipe, read by a thread of its own until the pipe ends.
@@ -241,5 +253,34 @@ impl Tail {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
             each(String::from_utf8_lossy(&line).trim_end());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_told_from_its_first_sign() {
+        let many = "line\n".repeat(40);
+        assert_eq!(death(&format!("{many}BUG: x\ntrace\n")), "BUG: x\ntrace");
+        assert_eq!(death(&many).lines().count(), 15);
+    }
+
+    #[test]
+    fn a_growing_file_is_read_by_whole_lines() {
+        let path = std::env::temp_dir().join(format!("pptpscope-tail-{}", std::process::id()));
+        let mut tail = Tail::new(path.clone());
+        let mut read = |more: &str| {
+            let old = fs::read_to_string(&path).unwrap_or_default();
+            fs::write(&path, old + more).unwrap();
+            let mut lines = Vec::new();
+            tail.read(|line| lines.push(line.to_owned()));
+            lines
+        };
+        assert_eq!(read("a\nb"), ["a"]);
+        assert_eq!(read(""), Vec::<String>::new());
+        assert_eq!(read("c\nd\n"), ["bc", "d"]);
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -174,6 +174,35 @@ fn a_call_in_progress_is_found_by_its_traffic() {
 }
 
 #[test]
+fn a_call_in_progress_that_ends_before_it_was_found_is_one_call() {
+    let mut script = Script::new();
+    script.frame(Party::Client, terminate());
+    assert!(script.correlator.wants_all_flows(script.now));
+    script.frame(Party::Server, Frame::Lcp(lcp::Packet { id: 3, body: cp::Body::TerminateAck }));
+    script.counters(Party::Client, carried(50, Some(40)));
+    script.counters(Party::Server, carried(41, Some(49)));
+    script.segment(Party::Client, &[Flags::RST], &[]);
+    script.wait_ms(1_500);
+    assert_eq!(script.story().iter().filter(|line| *line == "start").count(), 1);
+    let end = end(&script);
+    assert_eq!((end.reason, end.by), (Cause::LcpTerminateRequest, Some(Party::Client)));
+    assert_eq!((end.from_client.packets, end.from_server.packets), (50, 41));
+}
+
+#[test]
+fn calls_in_progress_are_searched_soon_and_then_with_the_statistics() {
+    let mut script = Script::new();
+    let mut searches = 0;
+    for _ in 0..95 {
+        let next = script.now + std::time::Duration::from_millis(100);
+        searches += usize::from(script.correlator.wants_all_flows(next));
+        script.wait_ms(100);
+    }
+    // After 1, 3 and 7 seconds; the next time is the statistics' at 10.
+    assert_eq!(searches, 3);
+}
+
+#[test]
 fn two_calls_in_progress_behind_one_address_are_joined_by_their_numbers() {
     let mut script = Script::new();
     let calls = [(11, 22, 500, 300), (12, 23, 9000, 7000)];
