@@ -172,7 +172,7 @@ impl Agent {
             reason = self.watch_until_end() => reason?,
             error = pass_on(debug_log) => return Err(Error::Ring(error)),
         };
-        self.stop(reason)
+        self.stop(reason).await
     }
 
     async fn watch_until_end(&mut self) -> Result<StopReason, Error> {
@@ -195,7 +195,7 @@ impl Agent {
                 _ = housekeeping.tick() => {
                     self.clock = KernelClock::sample();
                     let probes_changed = self.kernel.refresh_path();
-                    self.look_for_drops()?;
+                    self.look_for_drops().await?;
                     self.report_losses()?;
                     if probes_changed {
                         self.report_status()?;
@@ -276,7 +276,7 @@ impl Agent {
     }
 
     /// Detaches everything, then takes and writes what is left.
-    fn stop(mut self, reason: StopReason) -> Result<(), Error> {
+    async fn stop(mut self, reason: StopReason) -> Result<(), Error> {
         let interfaces = self.watch.report();
         let probes = self.probes();
         self.watch.detach_all(&mut self.kernel);
@@ -288,7 +288,7 @@ impl Agent {
         for (key, counters) in flows {
             self.correlator.observe(&flow(&key, counters, now), &mut self.events);
         }
-        self.report_drops(true)?;
+        self.report_drops(true, true).await?;
         self.correlator.finish(now, &mut self.events);
         self.write_events()?;
         self.report_losses()?;
@@ -308,12 +308,12 @@ impl Agent {
     }
 
     /// Reports harmful drops at once, and the others at the interval of statistics.
-    fn look_for_drops(&mut self) -> Result<(), Error> {
+    async fn look_for_drops(&mut self) -> Result<(), Error> {
         let all = self.next_benign <= Instant::now();
         if all {
             self.next_benign = Instant::now() + self.options.stats_interval;
         }
-        self.report_drops(all)
+        self.report_drops(all, false).await
     }
 
     fn report_losses(&mut self) -> Result<(), Error> {

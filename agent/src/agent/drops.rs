@@ -1,13 +1,17 @@
 //! `drop`: what the path tier has counted since the last look, put into words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::Ipv4Addr;
 
 use pptpscope_common::drop::{Class, DropCount, DropKey, HAS_CALL, LOCAL, OWN_NETNS, ROUTED, Reason};
 
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::debug;
+
 use super::{Agent, Error};
 use crate::event::drop::{Drop, DropHook, DropReason, DropStage};
-use crate::kernel::{GreSocket, Symbol, classify, gre_sockets};
+use crate::kernel::{GreSocket, Symbol, classify, gre_sockets, lookup_symbols};
 use crate::observation::{Clock, FlowKey, Observation, Origin, What};
 use crate::source::kernel::KernelClock;
 use crate::time::Timestamp;
@@ -45,11 +49,19 @@ pub(super) struct Drops {
     tallies: BTreeMap<Kind, Tally>,
     /// Functions at addresses. None: nothing was found there.
     symbols: BTreeMap<u64, Option<Symbol>>,
+    /// The search for more of them.
+    search: Option<Search>,
+    /// What it looks for.
+    pending: Vec<u64>,
     sockets: Sockets,
     /// Sums of all kinds, for the status.
     harmful: u64,
     benign: u64,
 }
+
+/// A search for the functions at addresses. It takes some 100 ms, so another thread does it; until
+/// then the drops there are not taken.
+type Search = JoinHandle<io::Result<BTreeMap<u64, Symbol>>>;
 
 /// What the raw sockets count, against what drop tracing has seen of it.
 #[derive(Debug, Default)]
@@ -101,14 +113,15 @@ impl Sockets {
 }
 
 impl Agent {
-    /// Reports what was dropped since the last look; what is harmless only when `all` is asked for.
-    pub(super) fn report_drops(&mut self, all: bool) -> Result<(), Error> {
+    /// Reports what was dropped since the last look: what is harmless only when `all` is asked for,
+    /// and what fell in a place that is not known yet only when it is the `last` look.
+    pub(super) async fn report_drops(&mut self, all: bool, last: bool) -> Result<(), Error> {
         // The sockets first: what is freed later than that can only make the difference smaller.
         if let Ok(sockets) = gre_sockets() {
             self.drops.sockets.look(&sockets);
         }
         let entries = self.kernel.drops()?;
-        self.resolve(&entries);
+        self.resolve(&entries, last).await;
         for (key, count) in &entries {
             self.take(key, count);
         }
@@ -143,24 +156,30 @@ impl Agent {
         (self.drops.harmful, self.drops.benign)
     }
 
-    /// Finds the functions at addresses that were not met before.
-    fn resolve(&mut self, entries: &[(DropKey, DropCount)]) {
-        let known = &self.drops.symbols;
-        let new: BTreeSet<u64> = entries
-            .iter()
-            .map(|(key, _)| key.location)
-            .filter(|location| *location != 0 && !known.contains_key(location))
-            .collect();
-        if new.is_empty() {
+    /// Looks for the functions at addresses that were not met before, and takes what an earlier
+    /// search has found.
+    async fn resolve(&mut self, entries: &[(DropKey, DropCount)], wait: bool) {
+        let drops = &mut self.drops;
+        if drops.search.as_ref().is_some_and(|search| wait || search.is_finished()) {
+            drops.take_search().await;
+        }
+        let new = drops.unknown(entries);
+        if drops.search.is_some() || new.is_empty() {
             return;
         }
-        let new: Vec<u64> = new.into_iter().collect();
-        let mut found = self.kernel.symbols(&new);
-        self.drops.symbols.extend(new.into_iter().map(|address| (address, found.remove(&address))));
+        // What the search does not find is not looked for again.
+        drops.pending = new.clone();
+        drops.search = Some(spawn_blocking(move || lookup_symbols(&new)));
+        if wait {
+            drops.take_search().await;
+        }
     }
 
     /// Adds what an entry of the map has more than at the last look.
     fn take(&mut self, key: &DropKey, count: &DropCount) {
+        if key.location != 0 && !self.drops.symbols.contains_key(&key.location) {
+            return;
+        }
         let before = self.drops.seen.insert(*key, count.count).unwrap_or(0);
         let more = count.count.saturating_sub(before);
         if more == 0 || key.flags & OWN_NETNS == 0 {
@@ -216,6 +235,30 @@ impl Agent {
 }
 
 impl Drops {
+    /// Places of which nothing is known yet.
+    fn unknown(&self, entries: &[(DropKey, DropCount)]) -> Vec<u64> {
+        let places: BTreeSet<u64> = entries
+            .iter()
+            .map(|(key, _)| key.location)
+            .filter(|location| *location != 0 && !self.symbols.contains_key(location))
+            .collect();
+        places.into_iter().collect()
+    }
+
+    async fn take_search(&mut self) {
+        let Some(search) = self.search.take() else { return };
+        let mut found = match search.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                debug!(%error, "the kernel does not show its symbols");
+                BTreeMap::new()
+            }
+            Err(_) => BTreeMap::new(),
+        };
+        let pending = std::mem::take(&mut self.pending);
+        self.symbols.extend(pending.into_iter().map(|address| (address, found.remove(&address))));
+    }
+
     fn add(&mut self, kind: Kind, count: u64, last_ns: u64) {
         *if kind.reason.0.is_harmful() { &mut self.harmful } else { &mut self.benign } += count;
         let tally = self.tallies.entry(kind).or_default();

@@ -272,11 +272,9 @@ impl<'base> Btf<'base> {
     /// Offset in bytes of `member`, a path of names joined by dots, in `structure`; without a member
     /// the size of the structure. `bytes` is the size that it must have, zero: any.
     pub(super) fn offset(&self, structure: &str, member: &str, bytes: u32) -> Result<u32, FieldError> {
-        let of_base = self.base.map(|base| base.structures(structure)).unwrap_or_default();
-        let candidates = self.structures(structure).into_iter().chain(of_base);
         let mut error = FieldError::NoStructure(structure.to_owned());
         // More than one structure may have the name; the one that has the member is meant.
-        for entry in candidates.filter_map(|id| self.get(id)) {
+        for entry in self.structures(structure).into_iter().filter_map(|id| self.get(id)) {
             if member.is_empty() {
                 return Ok(entry.size_or_type);
             }
@@ -285,7 +283,8 @@ impl<'base> Btf<'base> {
                 Err(why) => error = why,
             }
         }
-        Err(error)
+        // Types that modules share with the kernel are described there.
+        self.base.ok_or(error)?.offset(structure, member, bytes)
     }
 
     fn offset_in(

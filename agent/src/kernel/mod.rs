@@ -33,4 +33,4 @@ pub use plan::{Choice, Verdict, Wanted, plan};
 pub use privilege::{PrivilegeError, check as check_privileges};
 pub use raw_sockets::{GreSocket, gre_sockets};
 pub use records::Records;
-pub use symbols::Symbol;
+pub use symbols::{Symbol, lookup as lookup_symbols};

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::error::{LoadError, ReadError};
 use super::layout::{self, Offsets};
 use super::load::{Kernel, rejected, release_memory, take};
-use super::symbols::{self, Symbol};
+use super::symbols;
 
 /// Globals of the programs.
 pub(super) const NETNS: &str = "NETNS";
@@ -298,18 +298,18 @@ impl Path {
         if names.is_empty() {
             return;
         }
-        let texts = symbols::texts(&names).unwrap_or_default();
+        let texts: Vec<Text> = names.into_iter().filter_map(symbols::text).collect();
         if texts.is_empty() {
             warn!(
-                "the kernel hides its symbols: drops inside PPP are counted only where a probe sees \
-                 them. Grant CAP_SYSLOG"
+                "the kernel hides where its modules are: drops inside PPP are counted only where a \
+                 probe sees them. Run as root with CAP_SYSLOG"
             );
         }
-        for (slot, text) in layout.texts.iter_mut().zip(texts.values()) {
+        for (slot, text) in layout.texts.iter_mut().zip(&texts) {
             *slot = *text;
         }
-        let start = texts.values().map(|text| text.start).min().unwrap_or(0);
-        let end = texts.values().map(|text| text.end).max().unwrap_or(0);
+        let start = texts.iter().map(|text| text.start).min().unwrap_or(0);
+        let end = texts.iter().map(|text| text.end).max().unwrap_or(0);
         layout.span = Text { start, end };
     }
 
@@ -500,14 +500,6 @@ impl Kernel {
     pub fn drop_reason(&self, number: u32) -> Option<&str> {
         let name = self.path.known.kernel.drop_reasons.get(&number)?;
         Some(name.strip_prefix("SKB_DROP_REASON_").or_else(|| name.strip_prefix("SKB_")).unwrap_or(name))
-    }
-
-    /// The functions at these addresses; takes some 100 ms.
-    pub fn symbols(&self, addresses: &[u64]) -> BTreeMap<u64, Symbol> {
-        symbols::lookup(addresses).unwrap_or_else(|error| {
-            debug!(%error, "cannot read the kernel's symbols");
-            BTreeMap::new()
-        })
     }
 }
 

@@ -4,15 +4,17 @@
 //! is asked for is a handful of places where packets are dropped, each once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use pptpscope_common::layout::Text;
 
 const KALLSYMS: &str = "/proc/kallsyms";
 
-/// Bytes that the last function of a module is taken to have: nothing says where it ends.
-const LAST_FUNCTION: u64 = 4096;
+/// Bytes of code that a module is taken to have when nothing says where it ends. The largest of ours,
+/// ppp_generic, has about 40 KiB.
+const LARGEST_TEXT: u64 = 1 << 16;
 
 /// A place in a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +31,34 @@ pub struct Symbol {
 ///
 /// # Errors
 /// The kernel does not show its symbols.
-pub(super) fn lookup(addresses: &[u64]) -> io::Result<BTreeMap<u64, Symbol>> {
+pub fn lookup(addresses: &[u64]) -> io::Result<BTreeMap<u64, Symbol>> {
     Ok(lookup_in(BufReader::new(File::open(KALLSYMS)?), addresses))
 }
 
-/// Where the functions of `modules` lie. A module without functions is left out.
+/// Where the functions of a module lie: from its first section of code to the next section that is
+/// none. None when the kernel does not show it.
 ///
-/// # Errors
-/// The kernel does not show its symbols.
-pub(super) fn texts(modules: &[&str]) -> io::Result<BTreeMap<String, Text>> {
-    Ok(texts_in(BufReader::new(File::open(KALLSYMS)?), modules))
+/// Not from kallsyms, which takes the kernel some 100 ms to write out.
+pub(super) fn text(module: &str) -> Option<Text> {
+    let folder = Path::new("/sys/module").join(module).join("sections");
+    let sections = fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let address = fs::read_to_string(entry.path()).ok()?;
+        let address = u64::from_str_radix(address.trim().trim_start_matches("0x"), 16).ok()?;
+        Some((entry.file_name().to_string_lossy().into_owned(), address))
+    });
+    text_in(&sections.collect::<Vec<_>>())
+}
+
+fn text_in(sections: &[(String, u64)]) -> Option<Text> {
+    let is_code = |name: &str| name == ".text" || name.starts_with(".text.") || name == ".noinstr.text";
+    let code = || sections.iter().filter(|(name, address)| is_code(name) && *address != 0);
+    let start = code().map(|(_, address)| *address).min()?;
+    let last = code().map(|(_, address)| *address).max()?;
+    let next = sections.iter().map(|(_, address)| *address).filter(|address| *address > last).min();
+    // From 6.4 on code and data of a module lie apart, and the next section may be far away.
+    let limit = last.saturating_add(LARGEST_TEXT);
+    Some(Text { start, end: next.map_or(limit, |next| next.min(limit)) })
 }
 
 /// A line: address, type, name, and the module in brackets.
@@ -86,21 +106,6 @@ fn lookup_in(lines: impl BufRead, addresses: &[u64]) -> BTreeMap<u64, Symbol> {
     found.into_iter().map(|(address, (_, symbol))| (address, symbol)).collect()
 }
 
-fn texts_in(lines: impl BufRead, modules: &[&str]) -> BTreeMap<String, Text> {
-    let mut texts: BTreeMap<String, Text> = BTreeMap::new();
-    functions(lines, |line| {
-        let Some(module) = line.module.filter(|module| modules.contains(module)) else { return };
-        // What runs once at loading lies elsewhere and is freed; nothing is dropped there.
-        if matches!(line.name, "init_module" | "cleanup_module") || line.name.starts_with("__pfx_") {
-            return;
-        }
-        let text = texts.entry(module.to_owned()).or_insert(Text { start: line.address, end: 0 });
-        text.start = text.start.min(line.address);
-        text.end = text.end.max(line.address + LAST_FUNCTION);
-    });
-    texts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,16 +139,25 @@ garbage
     }
 
     #[test]
-    fn spans_the_functions_of_a_module() {
-        let texts = texts_in(LINES.as_bytes(), &["pptp", "gre"]);
-        let pptp = Text { start: 0xffff_ffff_c000_1000, end: 0xffff_ffff_c000_2400 };
-        assert_eq!(texts, BTreeMap::from([("pptp".to_owned(), pptp)]));
+    fn the_code_of_a_module_ends_where_its_next_section_begins() {
+        let section = |name: &str, address| (name.to_owned(), address);
+        let near = [
+            section(".text", 0xffff_ffff_c000_1000),
+            section(".text.unlikely", 0xffff_ffff_c000_1800),
+            section(".rodata", 0xffff_ffff_c000_3000),
+            section(".init.text", 0xffff_ffff_c000_9000),
+        ];
+        let text = Text { start: 0xffff_ffff_c000_1000, end: 0xffff_ffff_c000_3000 };
+        assert_eq!(text_in(&near), Some(text));
+        let far = [section(".text", 0xffff_ffff_c000_1000), section(".data", 0xffff_ffff_c0f0_0000)];
+        assert_eq!(text_in(&far).unwrap().end, 0xffff_ffff_c001_1000);
+        assert_eq!(text_in(&[section(".text", 0)]), None, "a hidden address");
+        assert_eq!(text_in(&[]), None);
     }
 
     #[test]
     fn hidden_addresses_are_none() {
         let hidden = "0000000000000000 T _stext\n0000000000000000 t pptp_rcv\t[pptp]\n";
         assert!(lookup_in(hidden.as_bytes(), &[1]).is_empty());
-        assert!(texts_in(hidden.as_bytes(), &["pptp"]).is_empty());
     }
 }
