@@ -212,6 +212,9 @@ pub const ROUTED: u8 = 8;
 /// Bit of [`DropKey::flags`]: a socket of this host sent it.
 pub const LOCAL: u8 = 16;
 
+/// Bit of [`Verdict::flags`]: a raw socket has a clone of the packet.
+pub const CLONED: u8 = 32;
+
 /// What drops are counted by.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -259,7 +262,8 @@ const _: () = assert!(size_of::<DropCount>() == 16);
 pub struct Verdict {
     /// Address of the `struct sk_buff`.
     pub skb: u64,
-    /// `head` of the last packet that a raw socket took a clone of.
+    /// `head` of the GRE packet that a raw socket has just taken a clone of; zero once the kernel's own
+    /// handler has asked.
     pub raw_head: u64,
     /// IPv4 source of the outer packet, network byte order.
     pub source: [u8; 4],
@@ -271,7 +275,7 @@ pub struct Verdict {
     pub call_id: u16,
     /// The [`Reason`] that applies if the packet is freed now.
     pub reason: u8,
-    /// [`OWN_NETNS`], [`HAS_CALL`].
+    /// [`OWN_NETNS`], [`HAS_CALL`], [`CLONED`].
     pub flags: u8,
 }
 

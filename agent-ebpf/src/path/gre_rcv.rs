@@ -40,13 +40,14 @@ fn judge(context: &ProbeContext) -> Option<()> {
     if let Some(outer) = Outer::of_skb(layout, skb) {
         outer.identify(verdict);
     }
-    verdict.reason = reason(layout, skb, verdict.raw_head)? as u8;
+    let is_cloned = verdict::is_cloned(verdict, field(layout, skb, Field::SkBuffHead)?);
+    verdict.reason = reason(layout, skb, is_cloned)? as u8;
     Some(())
 }
 
 /// None when the packet cannot be read.
 #[inline(always)]
-fn reason(layout: &Layout, skb: u64, raw_head: u64) -> Option<Reason> {
+fn reason(layout: &Layout, skb: u64, is_cloned: bool) -> Option<Reason> {
     if field::<u32>(layout, skb, Field::SkBuffLen)? < SHORTEST {
         return Some(Reason::GreShort);
     }
@@ -55,8 +56,5 @@ fn reason(layout: &Layout, skb: u64, raw_head: u64) -> Option<Reason> {
     if flags & 0x7f >= VERSIONS {
         return Some(Reason::GreVersionUnknown);
     }
-    Some(match field::<u64>(layout, skb, Field::SkBuffHead)? == raw_head {
-        true => Reason::RawSocketClone,
-        false => Reason::GreNoHandler,
-    })
+    Some(if is_cloned { Reason::RawSocketClone } else { Reason::GreNoHandler })
 }

@@ -30,20 +30,21 @@ fn judge(context: &ProbeContext) -> Option<()> {
         verdict.flags = OWN_NETNS;
         Outer::of_skb(layout, skb)?.identify(verdict);
     }
-    verdict.reason = reason(layout, skb, verdict.raw_head)? as u8;
+    let is_cloned = verdict::is_cloned(verdict, field(layout, skb, Field::SkBuffHead)?);
+    verdict.reason = reason(layout, skb, is_cloned)? as u8;
     Some(())
 }
 
 /// None when the packet cannot be read.
 #[inline(always)]
-fn reason(layout: &Layout, skb: u64, raw_head: u64) -> Option<Reason> {
+fn reason(layout: &Layout, skb: u64, is_cloned: bool) -> Option<Reason> {
     let data: u64 = field(layout, skb, Field::SkBuffData)?;
     let header: [u8; 4] = at(data)?;
     // The conditions of pptp_rcv: checksum and routing clear, key set, flags clear, PPP inside.
     let well_formed = header[0] & 0xe0 == 0x20 && header[1] & 0x78 == 0 && header[2..] == [0x88, 0x0b];
     Some(if !well_formed {
         Reason::PptpBadHeader
-    } else if field::<u64>(layout, skb, Field::SkBuffHead)? == raw_head {
+    } else if is_cloned {
         Reason::RawSocketClone
     } else {
         Reason::PptpUnknownCall

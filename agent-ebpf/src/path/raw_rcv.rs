@@ -7,9 +7,10 @@ use aya_ebpf::programs::ProbeContext;
 use pptpscope_common::layout::Field;
 
 use super::layout::{field, layout};
+use super::outer::{GRE, Outer};
 use super::verdict;
 
-/// Remembers the packet's buffer, which the clone for the socket shares with the original. The
+/// Remembers the buffer of a GRE packet, which the clone for the socket shares with the original. The
 /// kernel's own GRE handler comes next, finds no use for the original and frees it: that is no loss.
 ///
 /// Attached only while a module handles GRE; without one there is no such false alarm.
@@ -22,7 +23,11 @@ pub fn path_raw_rcv(context: ProbeContext) -> u32 {
 #[inline(always)]
 fn remember(context: &ProbeContext) -> Option<()> {
     let skb: u64 = context.arg(1)?;
-    let head: u64 = field(layout()?, skb, Field::SkBuffHead)?;
+    let layout = layout()?;
+    if Outer::of_skb(layout, skb)?.protocol != GRE {
+        return None;
+    }
+    let head: u64 = field(layout, skb, Field::SkBuffHead)?;
     verdict::current()?.raw_head = head;
     Some(())
 }

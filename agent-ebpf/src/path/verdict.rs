@@ -6,7 +6,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray};
-use pptpscope_common::drop::{Class, DropCount, DropKey, HAS_CALL, OWN_NETNS, Reason, Verdict};
+use pptpscope_common::drop::{CLONED, Class, DropCount, DropKey, HAS_CALL, OWN_NETNS, Reason, Verdict};
 
 use crate::flow::add;
 
@@ -47,6 +47,17 @@ pub(crate) fn about(skb: u64) -> Option<&'static mut Verdict> {
     }
     verdict.reason = Reason::Undecided as u8;
     Some(verdict)
+}
+
+/// Whether a raw socket has just taken a clone of the packet with this buffer. Asked once: the next
+/// packet may lie in the same buffer.
+#[inline(always)]
+pub(crate) fn is_cloned(verdict: &mut Verdict, head: u64) -> bool {
+    if verdict.raw_head == head {
+        verdict.flags |= CLONED;
+    }
+    verdict.raw_head = 0;
+    verdict.flags & CLONED != 0
 }
 
 /// Whether the packet is known to belong to the agent's network namespace.

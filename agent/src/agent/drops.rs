@@ -95,6 +95,12 @@ impl Sockets {
         self.is_started = true;
     }
 
+    /// Whether there is, or was, a socket that takes what `source` sends to `destination`.
+    fn has(&self, source: Option<Ipv4Addr>, destination: Option<Ipv4Addr>) -> bool {
+        let (Some(source), Some(destination)) = (source, destination) else { return false };
+        self.counted.contains_key(&(destination, source))
+    }
+
     /// What the sockets have counted more than was seen to be freed, since this was last asked: on
     /// kernels that free nothing there, all of it.
     fn unseen(&mut self) -> Vec<((Ipv4Addr, Ipv4Addr), u64)> {
@@ -125,7 +131,10 @@ impl Agent {
         for (key, count) in &entries {
             self.take(key, count);
         }
-        for ((local, remote), count) in self.drops.sockets.unseen() {
+        // As long as some of what was freed is not taken yet, the difference means nothing.
+        let unseen =
+            if self.drops.unknown(&entries).is_empty() { self.drops.sockets.unseen() } else { Vec::new() };
+        for ((local, remote), count) in unseen {
             let kind = Kind {
                 reason: DropReason(Reason::RawSocketFull),
                 stage: DropStage::Outer,
@@ -189,10 +198,19 @@ impl Agent {
         let kernel_reason = Some(key.kernel_reason)
             .filter(|number| *number != 0)
             .and_then(|number| self.kernel.drop_reason(number));
-        let reason = classify(key, symbol.map(|symbol| symbol.function.as_str()), kernel_reason);
+        let function = symbol.map(|symbol| symbol.function.as_str());
+        let mut reason = classify(key, function, kernel_reason);
         let address =
             |bytes: [u8; 4]| Some(Ipv4Addr::from(bytes)).filter(|address| !address.is_unspecified());
         let (source, destination) = (address(key.source), address(key.destination));
+        // In the second before a module's probes are attached, or where the kernel has no probes:
+        // if a daemon has a socket for these ends, it has a copy.
+        if reason == Reason::Undecided
+            && matches!(function, Some("gre_rcv" | "pptp_rcv"))
+            && self.drops.sockets.has(source, destination)
+        {
+            reason = Reason::RawSocketClone;
+        }
         let kind = Kind {
             reason: DropReason(reason),
             stage: match Class::from_byte(key.class) {

@@ -88,7 +88,10 @@ fn by_kernel_reason(class: Class, kernel_reason: &str) -> Option<Reason> {
         "QDISC_DROP" | "TC_EGRESS" | "TC_INGRESS" => Reason::QueueFull,
         "CPU_BACKLOG" => Reason::CpuBacklog,
         "NO_SOCKET" if matches!(class, Class::Control) => Reason::NoListener,
-        "IP_OUTNOROUTES" | "IP_INNOROUTES" | "NEIGH_FAILED" | "NEIGH_QUEUEFULL" | "NEIGH_DEAD" => {
+        // Where the user's own packets want to go is the user's affair.
+        "IP_OUTNOROUTES" | "IP_INNOROUTES" | "NEIGH_FAILED" | "NEIGH_QUEUEFULL" | "NEIGH_DEAD"
+            if !matches!(class, Class::Inner) =>
+        {
             Reason::NoRoute
         }
         "FRAG_REASM_TIMEOUT" | "DUP_FRAG" | "FRAG_TOO_FAR" => Reason::ReassemblyFailed,
@@ -135,7 +138,11 @@ fn by_function(class: Class, function: &str) -> Option<Reason> {
         | "arp_error_report"
         | "neigh_invalidate"
         | "__neigh_event_send"
-        | "neigh_resolve_output" => Reason::NoRoute,
+        | "neigh_resolve_output"
+            if !matches!(class, Class::Inner) =>
+        {
+            Reason::NoRoute
+        }
         "ip_defrag" | "ip_expire" | "ip_frag_queue" | "inet_frag_rbtree_purge" | "inet_frag_destroy" => {
             Reason::ReassemblyFailed
         }
@@ -205,6 +212,8 @@ mod tests {
         assert_eq!(host(Class::Outer, "raw_rcv", "SOCKET_RCVBUFF"), Reason::RawSocketFull);
         assert_eq!(host(Class::Inner, "ip_forward", "PKT_TOO_BIG"), Reason::TooBig);
         assert_eq!(host(Class::Control, "tcp_v4_rcv", "NO_SOCKET"), Reason::NoListener);
+        assert_eq!(host(Class::Inner, "ip6_pkt_drop", "IP_INNOROUTES"), Reason::InnerRefused);
+        assert_eq!(host(Class::Outer, "ip_route_input_slow", "IP_INNOROUTES"), Reason::NoRoute);
     }
 
     #[test]

@@ -267,12 +267,12 @@ impl Path {
         })
     }
 
-    /// Takes note of modules that came or went. False when none did.
-    fn follow_modules(&mut self) -> bool {
+    /// Takes note of modules that came or went, and returns those. None when nothing is new.
+    fn follow_modules(&mut self) -> Option<Vec<&'static str>> {
         let now: BTreeMap<_, _> =
             MODULES.into_iter().filter_map(|name| Some((name, loaded(name)?))).collect();
         if now == self.modules && !std::mem::take(&mut self.is_fresh) {
-            return false;
+            return None;
         }
         let changed: Vec<_> =
             MODULES.into_iter().filter(|name| now.get(name) != self.modules.get(name)).collect();
@@ -286,7 +286,7 @@ impl Path {
         }
         self.modules = now;
         self.place_texts();
-        true
+        Some(changed)
     }
 
     /// Writes down where the functions of the modules lie.
@@ -405,18 +405,21 @@ impl Kernel {
     /// looked into a module that is gone. True when a probe changed its state.
     pub fn refresh_path(&mut self) -> bool {
         let Self { path, ebpf, .. } = self;
-        if path.known.blind.is_some() || !path.follow_modules() {
+        if path.known.blind.is_some() {
             return false;
         }
+        let Some(moved) = path.follow_modules() else { return false };
         if let Err(error) = path.layout.set(0, path.known.offsets.layout, 0) {
             warn!("cannot tell the path programs where the fields of the kernel are: {error}");
             return false;
         }
         let mut changed = false;
+        debug!(modules = ?moved, "modules came or went");
         for (index, plan) in PLANS.iter().enumerate() {
             let obstacle = path.obstacle(plan);
-            let generation_moved = matches!(plan.target, Target::Module(_));
-            if path.entries[index].link.is_some() && (obstacle.is_some() || generation_moved) {
+            let is_dead = matches!(plan.target, Target::Module(_))
+                && plan.module.is_some_and(|module| moved.contains(&module));
+            if path.entries[index].link.is_some() && (obstacle.is_some() || is_dead) {
                 // A probe of a module that was unloaded is dead even if the module is back.
                 detach(ebpf, plan.program, path.entries[index].link.take());
             }

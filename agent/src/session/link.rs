@@ -72,7 +72,7 @@ impl Correlator {
         }
         let direction = match origin {
             Origin::Wire { direction, .. } => direction,
-            Origin::Counters | Origin::Devices => Direction::Ingress,
+            Origin::Counters | Origin::Devices | Origin::Path => Direction::Ingress,
         };
         let sender = self.sender_of(flow, direction);
         let serial = match self.half_call(flow, sender) {
