@@ -8,7 +8,9 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod account;
+pub mod drop;
 mod flow;
+pub mod layout;
 mod record;
 mod sequence;
 

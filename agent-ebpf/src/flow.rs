@@ -55,7 +55,7 @@ pub(crate) struct Booking {
 /// # Safety
 /// `counter` points into a map's value.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, amount: u64) {
+pub(crate) unsafe fn add(counter: *mut u64, amount: u64) {
     // SAFETY: valid and 8-byte aligned, as all values of maps are; only accessed atomically here.
     unsafe {
         asm!(

@@ -13,6 +13,8 @@
 //! | `pptpscope_in3`  | TC ingress  | without link header (tun, ppp)   |
 //! | `pptpscope_out3` | TC egress   | without link header (tun, ppp)   |
 //!
+//! The programs of the path tier are in [`path`], one file for each function of the kernel.
+//!
 //! The names fit the kernel's 15 characters: the agent finds its own leftovers by them.
 #![no_std]
 #![no_main]
@@ -28,6 +30,7 @@ mod ip;
 mod link;
 mod maps;
 mod packet;
+mod path;
 mod ppp;
 mod record;
 

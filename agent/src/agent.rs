@@ -1,5 +1,6 @@
 //! The running agent: kernel and devices in, correlator, lines out.
 
+mod drops;
 mod losses;
 mod status;
 mod tape;
@@ -26,6 +27,7 @@ use crate::sink::lines::{self, LineSink};
 use crate::source::kernel::{KernelClock, flow, map_keys, record};
 use crate::source::recording::{Header, Recorder};
 use crate::time::Timestamp;
+use drops::Drops;
 use losses::Losses;
 use tape::Tape;
 use watch::Watch;
@@ -102,6 +104,8 @@ pub struct Agent {
     correlator: Tape,
     clock: KernelClock,
     losses: Losses,
+    drops: Drops,
+    next_benign: Instant,
     undecodable: u64,
     /// Entries of the flow map when it was last read whole.
     flows_used: u64,
@@ -144,6 +148,8 @@ impl Agent {
             correlator,
             clock: KernelClock::sample(),
             losses: Losses::default(),
+            drops: Drops::default(),
+            next_benign: Instant::now() + options.stats_interval,
             undecodable: 0,
             flows_used: 0,
             events: Vec::new(),
@@ -184,7 +190,7 @@ impl Agent {
             reason = self.watch_until_end() => reason?,
             error = pass_on(debug_log) => return Err(Error::Ring(error)),
         };
-        self.stop(reason)
+        self.stop(reason).await
     }
 
     async fn watch_until_end(&mut self) -> Result<StopReason, Error> {
@@ -207,7 +213,12 @@ impl Agent {
                 _ = housekeeping.tick() => {
                     self.clock = KernelClock::sample();
                     self.correlator.flush();
+                    let probes_changed = self.kernel.refresh_path();
+                    self.look_for_drops().await?;
                     self.report_losses()?;
+                    if probes_changed {
+                        self.report_status()?;
+                    }
                 }
             }
             self.drain()?;
@@ -284,9 +295,11 @@ impl Agent {
     }
 
     /// Detaches everything, then takes and writes what is left.
-    fn stop(mut self, reason: StopReason) -> Result<(), Error> {
+    async fn stop(mut self, reason: StopReason) -> Result<(), Error> {
         let interfaces = self.watch.report();
+        let probes = self.probes();
         self.watch.detach_all(&mut self.kernel);
+        self.kernel.detach_path();
         while self.drain()? > 0 {}
         let now = KernelClock::now();
         let flows = self.kernel.flows()?;
@@ -294,10 +307,11 @@ impl Agent {
         for (key, counters) in flows {
             self.correlator.observe(&flow(&key, counters, now), &mut self.events);
         }
+        self.report_drops(true, true).await?;
         self.correlator.finish(now, &mut self.events);
         self.write_events()?;
         self.report_losses()?;
-        let status = agent::Status { interfaces, ..self.status()? };
+        let status = agent::Status { interfaces, probes, ..self.status()? };
         let agent_stop = agent::Stop { reason, status };
         let last = self.event(Severity::Info, Body::AgentStop { agent_stop });
         self.correlator.line(&last);
@@ -312,6 +326,15 @@ impl Agent {
     fn report_status(&mut self) -> Result<(), Error> {
         let agent_status = self.status()?;
         self.write(Severity::Info, Body::AgentStatus { agent_status })
+    }
+
+    /// Reports harmful drops at once, and the others at the interval of statistics.
+    async fn look_for_drops(&mut self) -> Result<(), Error> {
+        let all = self.next_benign <= Instant::now();
+        if all {
+            self.next_benign = Instant::now() + self.options.stats_interval;
+        }
+        self.report_drops(all, false).await
     }
 
     fn report_losses(&mut self) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod analysis;
 pub mod control;
+pub mod drop;
 pub mod gre;
 pub mod ppp;
 pub mod schema;
@@ -214,5 +215,11 @@ pub enum Body {
     GreStats {
         /// Its payload.
         gre_stats: gre::GreStats,
+    },
+    /// This host lost packets of a call, or freed them as if it had.
+    #[serde(rename = "drop")]
+    Drop {
+        /// Its payload.
+        drop: drop::Drop,
     },
 }

@@ -10,6 +10,7 @@ pub use pptpscope_common::{Direction, Flow};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Party;
+use crate::event::drop::Drop;
 use crate::time::Timestamp;
 use crate::wire::{ppp, tcp};
 
@@ -59,6 +60,8 @@ pub enum Origin {
     Counters,
     /// The kernel's device notifications.
     Devices,
+    /// The path tier: what became of packets behind the wire.
+    Path,
 }
 
 /// A fact.
@@ -75,6 +78,8 @@ pub enum What {
     PppInterface(PppInterface),
     /// The interface with this index is gone.
     InterfaceGone(u32),
+    /// Packets that this host let go of.
+    Drop(Drop),
 }
 
 /// A TCP segment of a control connection.

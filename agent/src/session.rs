@@ -9,6 +9,7 @@ mod call;
 mod connection;
 mod control;
 mod discovery;
+mod drop;
 mod link;
 mod negotiation;
 mod phase;
@@ -138,6 +139,7 @@ impl Correlator {
             What::InterfaceGone(index) => {
                 self.ppp_interfaces.remove(index);
             }
+            What::Drop(drop) => self.dropped(at, drop, out),
         }
     }
 

@@ -6,17 +6,18 @@ const RING: &str = "raise --ring-bytes, or find out what keeps the agent from re
 const SESSIONS: &str = "raise --max-sessions";
 const OUTPUT: &str = "read standard output faster, or write it to a file";
 const NETLINK: &str = "none needed: the devices were listed anew";
+const DROPS: &str = "none needed: there is room again after a minute; a flood of GRE fills the table";
 const DECODE: &str = "none needed: malformed packets are normal; --verbose shows why";
 
 /// Totals that were reported, in the order of [`totals`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
-    reported: [u64; 7],
+    reported: [u64; 8],
 }
 
 type Stage = (u64, LossStage, Option<&'static str>, &'static str);
 
-fn totals(status: &Status) -> [Stage; 7] {
+fn totals(status: &Status) -> [Stage; 8] {
     [
         (status.ring.control.ring_full, LossStage::Ring, Some("control"), RING),
         (status.ring.ppp.ring_full, LossStage::Ring, Some("ppp"), RING),
@@ -25,6 +26,7 @@ fn totals(status: &Status) -> [Stage; 7] {
         (status.events_dropped, LossStage::Output, None, OUTPUT),
         (status.netlink_overruns, LossStage::Netlink, None, NETLINK),
         (status.undecodable, LossStage::Decode, None, DECODE),
+        (status.drops.unbooked, LossStage::Drops, None, DROPS),
     ]
 }
 

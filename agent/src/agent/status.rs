@@ -3,9 +3,27 @@
 use pptpscope_common::{Kind, Refusal};
 
 use super::{Agent, Error};
-use crate::event::agent::{Account, Refused, Ring, Status, Table};
+use crate::event::agent::{Account, Drops, Probe, ProbeState, Refused, Ring, Status, Table};
+use crate::kernel;
 
 impl Agent {
+    /// The probes of the path tier.
+    pub(super) fn probes(&self) -> Vec<Probe> {
+        let word = |state| match state {
+            kernel::ProbeState::Attached => (ProbeState::Attached, None),
+            kernel::ProbeState::Waiting(module) => {
+                (ProbeState::Waiting, Some(format!("for module {module}")))
+            }
+            kernel::ProbeState::Refused(why) => (ProbeState::Refused, Some(why)),
+            kernel::ProbeState::Disabled(why) => (ProbeState::Disabled, Some(why)),
+        };
+        let probe = |probe: kernel::Probe| {
+            let (state, note) = word(probe.state);
+            Probe { name: probe.program.to_owned(), target: probe.target, state, note }
+        };
+        self.kernel.probes().into_iter().map(probe).collect()
+    }
+
     /// The state now.
     pub(super) fn status(&self) -> Result<Status, Error> {
         let accounts = self.kernel.accounts()?;
@@ -33,6 +51,12 @@ impl Agent {
                 not_pptp: refused(Refusal::NotPptp),
                 flows_full: refused(Refusal::FlowsFull),
                 fragment_unmatched: refused(Refusal::FragmentUnmatched),
+            },
+            probes: self.probes(),
+            drops: Drops {
+                harmful: self.drop_totals().0,
+                benign: self.drop_totals().1,
+                unbooked: self.kernel.drops_unbooked()?,
             },
             flows: Table { used: self.flows_used, limit: self.kernel.max_flows().into() },
             sessions: Table { used: sessions.live, limit: self.options.max_sessions.into() },

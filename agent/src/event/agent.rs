@@ -33,6 +33,10 @@ pub struct Status {
     pub ring: Ring,
     /// GRE packets that were not booked on a call.
     pub refused: Refused,
+    /// Probes that look into the kernel's own functions.
+    pub probes: Vec<Probe>,
+    /// Packets that this host let go of.
+    pub drops: Drops,
     /// Directions of calls in the kernel map.
     pub flows: Table,
     /// Calls that the correlator holds.
@@ -69,6 +73,45 @@ pub struct Interface {
     /// Why a better hook, or any, was not possible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// A probe in a function of the kernel, or on a tracepoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Probe {
+    /// Name of its program.
+    pub name: String,
+    /// Where it is: function with its module, or tracepoint with its group.
+    pub target: String,
+    /// Whether it looks.
+    pub state: ProbeState,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Whether a probe looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeState {
+    /// It looks.
+    Attached,
+    /// It will once a module is loaded.
+    Waiting,
+    /// The kernel refused it.
+    Refused,
+    /// It would read something that this kernel does not have.
+    Disabled,
+}
+
+/// Packets that this host let go of, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Drops {
+    /// Lost, or otherwise harmful; `drop` events tell each.
+    pub harmful: u64,
+    /// Freed as if they were lost, but nobody needed them.
+    pub benign: u64,
+    /// Not counted, for want of room.
+    pub unbooked: u64,
 }
 
 /// Accounting of the ring.
@@ -137,6 +180,8 @@ pub enum LossStage {
     Netlink,
     /// A record could not be decoded.
     Decode,
+    /// The table of drops was full.
+    Drops,
 }
 
 /// Payload of `agent.loss`: the losses of one stage since the last report.

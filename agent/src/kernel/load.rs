@@ -12,6 +12,7 @@ use pptpscope_common::{Account, Flow, FlowKey, Kind, Refusal};
 use super::attach::{Attached, TcMode};
 use super::debug::{self, DebugLog};
 use super::error::{LoadError, ReadError};
+use super::path::{self, Path};
 use super::privilege;
 use super::records::Records;
 
@@ -76,6 +77,7 @@ pub struct Kernel {
     pub(super) attached: BTreeMap<u32, Attached>,
     pub(super) ebpf: Ebpf,
     pub(super) tc: TcMode,
+    pub(super) path: Path,
     flows: HashMap<MapData, FlowKey, Flow>,
     accounts: PerCpuArray<MapData, Account>,
     refusals: PerCpuArray<MapData, u64>,
@@ -95,10 +97,14 @@ impl Kernel {
         let max_flows = config.max_sessions * 2;
         let level = u8::from(config.debug) * debug::LEVEL;
         let log_bytes = if config.debug { debug::RING_BYTES } else { 1 };
+        let known = path::Known::of_running_kernel();
         let mut ebpf = EbpfLoader::new()
             // No program needs relocation against the kernel's types.
             .btf(None)
             .override_global(aya_log::LEVEL, &level, true)
+            .override_global(path::NETNS, &known.netns, true)
+            .override_global(path::KFREE_SKB_ARGUMENTS, &known.kfree_skb_arguments, true)
+            .map_max_entries(path::DROPS, path::MAX_DROPS)
             .map_max_entries(debug::MAP, log_bytes)
             .map_max_entries("FLOWS", max_flows)
             .map_max_entries("FRAGMENTS", config.fragment_entries)
@@ -106,7 +112,8 @@ impl Kernel {
             .load(OBJECT)
             .map_err(LoadError::Object)?;
         load_programs(&mut ebpf)?;
-        let kernel = Self {
+        let mut kernel = Self {
+            path: Path::new(&mut ebpf, known)?,
             flows: take(&mut ebpf, "FLOWS")?,
             accounts: take(&mut ebpf, "ACCOUNTS")?,
             refusals: take(&mut ebpf, "REFUSALS")?,
@@ -116,6 +123,7 @@ impl Kernel {
             ebpf,
             max_flows,
         };
+        kernel.refresh_path();
         release_memory();
         Ok(kernel)
     }
@@ -223,15 +231,6 @@ impl Kernel {
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    let rejected = |name, error| match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let lines: Vec<_> = log.lines().collect();
-            let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-            LoadError::Rejected { name, reason: io_error, log }
-        }
-        source => LoadError::Program { name, source },
-    };
     let program = ebpf.program_mut(XDP).ok_or(LoadError::Missing { name: XDP })?;
     <&mut Xdp>::try_from(program).and_then(Xdp::load).map_err(|error| rejected(XDP, error))?;
     for name in TC_ETHERNET.into_iter().chain(TC_BARE) {
@@ -243,7 +242,23 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError> {
+/// What is wrong with a program that was not loaded.
+pub(super) fn rejected(name: &'static str, error: ProgramError) -> LoadError {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let lines: Vec<_> = log.lines().collect();
+            let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            LoadError::Rejected { name, reason: io_error, log }
+        }
+        source => LoadError::Program { name, source },
+    }
+}
+
+pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, LoadError> {
     let map = ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
     M::try_from(map).map_err(|source| LoadError::Map { name, source })
 }
@@ -265,7 +280,7 @@ fn raise_memlock() -> Result<(), LoadError> {
 
 /// Gives the memory of loading back: aya parses the kernel's whole BTF, 20 MB, even when it is not
 /// asked to use it, and the allocator of glibc would keep that.
-fn release_memory() {
+pub(super) fn release_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions.
     unsafe {

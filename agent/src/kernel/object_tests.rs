@@ -10,11 +10,12 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind};
 use super::{OBJECT, TC_BARE, TC_ETHERNET, XDP};
 
 /// Helpers that Linux 5.10 has, and why we call them (enum bpf_func_id).
-const HELPERS: [(i32, &str); 7] = [
+const HELPERS: [(i32, &str); 8] = [
     (1, "map_lookup_elem"),
     (2, "map_update_elem"),
     (5, "ktime_get_ns"),
     (26, "skb_load_bytes"),
+    (113, "probe_read_kernel: the path tier"),
     (130, "ringbuf_output"),
     (131, "ringbuf_reserve: aya-log"),
     (132, "ringbuf_submit: aya-log"),

@@ -73,7 +73,7 @@ impl Correlator {
         let direction = match origin {
             Origin::Wire { direction, .. } => Some(direction),
             Origin::Capture { sender: Some(Party::Server) } => Some(Direction::Egress),
-            Origin::Capture { .. } | Origin::Counters | Origin::Devices => None,
+            Origin::Capture { .. } | Origin::Counters | Origin::Devices | Origin::Path => None,
         };
         let sender = self.sender_of(flow, direction.unwrap_or(Direction::Ingress));
         let serial = match self.half_call(flow, sender) {

@@ -434,6 +434,45 @@ settle() {
 	fail "the uplink does not come to rest"
 }
 
+# send_gre CLIENT COUNT HEX: GRE packets to the server; HEX is all that follows the IPv4 header.
+send_gre() {
+	on "$1" python3 /lab/guest/gre.py "$SERVER" "$2" "$3"
+}
+
+# send_frames CLIENT COUNT HEX: PPP frames in the call that is up, as its client would send them: what
+# that itself sends later is old then.
+send_frames() {
+	on "$1" python3 /lab/guest/gre.py --call "$OUT/events.jsonl" "$STATE/sequence" "$2" "$3"
+}
+
+# wait_probe NAME STATE [SECONDS]: until the agent says that this probe is attached, or waiting.
+wait_probe() {
+	has_agent || return 0
+	wait_for "${3:-20}" probe_is "$1" "$2" || fail "probe $1 is not $2 after ${3:-20} s"
+}
+
+probe_is() {
+	grep -E '"event":"agent.(start|status)"' "$OUT/events.jsonl" | tail -n 1 |
+		grep -q "\"name\":\"$1\",[^}]*\"state\":\"$2\""
+}
+
+# wait_drops REASON COUNT [SECONDS]: until the agent has reported so many.
+wait_drops() {
+	has_agent || return 0
+	wait_for "${3:-20}" has_drops "$1" "$2" ||
+		fail "the agent reports $(drops "$1") drops for $1 after ${3:-20} s, not $2"
+}
+
+has_drops() {
+	(($(drops "$1") >= $2))
+}
+
+# drops REASON: how many the agent has reported.
+drops() {
+	grep "\"drop\":{\"reason\":\"$1\"" "$OUT/events.jsonl" | grep -o '"count":[0-9]*' |
+		awk -F : '{ sum += $2 } END { print sum + 0 }'
+}
+
 # --- fault ---------------------------------------------------------------------------------------
 
 # break_it: runs [fault] run of the scenario; without one it does nothing.
