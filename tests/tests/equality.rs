@@ -1,5 +1,6 @@
 //! Live events against the capture of the same run. Names a folder of lab runs in
 //! `PPTPSCOPE_LAB_RUNS`; without it there is nothing to compare.
+#![allow(clippy::expect_used, reason = "the helpers of a test may fail like the test itself")]
 
 use std::fs;
 use std::path::Path;
