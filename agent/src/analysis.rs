@@ -135,7 +135,12 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
         }
         if let Some(observation) = self.counter.packet(file, frame) {
             self.correlator.observe(&observation, &mut self.events);
-            self.after_correlator()?;
+            if self.correlator.wants_all_flows(self.now) {
+                // A call that was under way has been met: what its flows carried shows the rest of it.
+                self.advance(self.now)?;
+            } else {
+                self.after_correlator()?;
+            }
         }
         Ok(())
     }
@@ -149,19 +154,25 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
                 at = until;
             }
             self.now = at;
-            if self.correlator.wants_all_flows(at) {
-                self.observe_flows(at);
-            } else {
-                for key in self.correlator.wanted_flows(at) {
-                    if let Some(observation) = self.counter.flow(&key, at) {
-                        self.correlator.observe(&observation, &mut self.events);
-                    }
-                }
-            }
-            self.correlator.advance(at, &mut self.events);
-            self.after_correlator()?;
+            self.advance(at)?;
         }
         Ok(())
+    }
+
+    /// Lets the correlator's time pass, with the counters that it wants for that.
+    #[cold]
+    fn advance(&mut self, at: Timestamp) -> Result<(), E> {
+        if self.correlator.wants_all_flows(at) {
+            self.observe_flows(at);
+        } else {
+            for key in self.correlator.wanted_flows(at) {
+                if let Some(observation) = self.counter.flow(&key, at) {
+                    self.correlator.observe(&observation, &mut self.events);
+                }
+            }
+        }
+        self.correlator.advance(at, &mut self.events);
+        self.after_correlator()
     }
 
     fn observe_flows(&mut self, at: Timestamp) {

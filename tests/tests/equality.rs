@@ -29,9 +29,9 @@ fn compare(run: &Path) -> Result<String, String> {
         &options,
         || {},
         |event| {
-            text += &serde_json::to_string(event).expect("events are JSON");
+            text += &serde_json::to_string(event)?;
             text.push('\n');
-            Ok::<(), ()>(())
+            Ok::<(), serde_json::Error>(())
         },
     );
     equality::compare(&live, &events::parse(&text)?)

@@ -29,6 +29,13 @@ pub(crate) struct Arguments {
     only: Vec<String>,
 }
 
+impl Arguments {
+    /// Every target for a minute.
+    pub(crate) const fn minute() -> Self {
+        Self { seconds: 60, only: Vec::new() }
+    }
+}
+
 /// Fuzzes every target; `false` when one fails. The input that made it fail is kept.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::command::{line, output};
 use crate::console::{Style, outcome, paint, progress, seconds};
 use crate::lab::qemu::Accel;
 use crate::lab::{self, Lab, MachineArguments};
-use crate::{agent, paths, setup};
+use crate::{agent, fuzz, paths, setup};
 
 /// `cargo xtask test`.
 #[derive(Args)]
@@ -40,6 +40,8 @@ enum Step {
     Unit,
     /// The committed schema is the one that the program prints.
     Schema,
+    /// Each fuzz target for a minute.
+    Fuzz,
     /// All scenarios of the lab on kernel 6.1.
     Lab,
 }
@@ -81,6 +83,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<bool> {
             Step::Clippy => clippy()?,
             Step::Unit => unit()?,
             Step::Schema => schema()?,
+            Step::Fuzz => Tally::one(fuzz::fuzz(&fuzz::Arguments::minute())?),
             Step::Lab => scenarios(arguments.jobs)?,
         };
         let time = seconds(start.elapsed());

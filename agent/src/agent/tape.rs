@@ -30,8 +30,10 @@ impl Tape {
     }
 
     pub(super) fn advance(&mut self, now: Timestamp, out: &mut Vec<Event>) {
-        // The loop calls this whenever it wakes up; nothing is due most of the time.
-        if self.correlator.next_deadline().is_some_and(|due| due <= now) {
+        // The loop calls this whenever it wakes up; nothing is due most of the time. Without a deadline,
+        // time has not begun.
+        let is_due = self.correlator.next_deadline().is_none_or(|due| due <= now);
+        if is_due || self.correlator.wants_all_flows(now) {
             self.record(|recorder| recorder.advance(now));
             self.correlator.advance(now, out);
         }
