@@ -9,17 +9,26 @@ pub enum Kind {
     Control = 0,
     /// A GRE packet that carries a PPP negotiation frame (protocol 0x8000 and above).
     Ppp = 1,
+    /// A UDP datagram from or to a RADIUS server.
+    Radius = 2,
+    /// An ICMP error that quotes a GRE packet or a segment of port 1723.
+    Icmp = 3,
 }
+
+/// Ports of RADIUS servers that the programs can look for.
+pub const RADIUS_PORTS: usize = 8;
 
 impl Kind {
     /// Every kind, in the order of the accounting map.
-    pub const ALL: [Self; 2] = [Self::Control, Self::Ppp];
+    pub const ALL: [Self; 4] = [Self::Control, Self::Ppp, Self::Radius, Self::Icmp];
 
     /// The kind of a record's first byte.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Control),
             1 => Some(Self::Ppp),
+            2 => Some(Self::Radius),
+            3 => Some(Self::Icmp),
             _ => None,
         }
     }
@@ -35,7 +44,7 @@ pub struct Account {
     pub submitted: u64,
     /// Records that found the ring full.
     pub ring_full: u64,
-    /// Packets that carry nothing to tell (control: bare TCP acknowledgements).
+    /// Packets beyond the limit of their remote address, see [`crate::Limit`].
     pub suppressed: u64,
     /// Submitted records that were cut to [`crate::SNAP_BYTES`].
     pub truncated: u64,

@@ -8,11 +8,22 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod account;
+pub mod drop;
 mod flow;
+mod inner;
+pub mod layout;
+mod limit;
+pub mod passage;
+mod payload;
 mod record;
+mod round_trip;
 mod sequence;
 
-pub use account::{Account, Kind, Refusal};
-pub use flow::{Flow, FlowKey, FragmentKey};
+pub use account::{Account, Kind, RADIUS_PORTS, Refusal};
+pub use flow::{Flow, FlowKey, FragmentKey, PEER_KNOWN};
+pub use inner::{Inner, InnerKey};
+pub use limit::{Limit, Limiter, Source, SourceKey};
+pub use payload::{Content, HEAD_BYTES, LENGTH_BUCKETS, LENGTH_STEPS, Lengths, Mppe};
 pub use record::{Direction, Record, RecordHeader, SNAP_BYTES, TRUNCATED};
+pub use round_trip::{ACK_TIMEOUT_NS, Awaited, ROUND_TRIP_BUCKETS, ROUND_TRIP_FIRST_BITS, RoundTrips};
 pub use sequence::{Sequence, WINDOW};

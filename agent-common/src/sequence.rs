@@ -44,22 +44,30 @@ impl Sequence {
         self.window & 1 == 1
     }
 
-    /// Books one packet that carries sequence number `number`.
+    /// Books one packet that carries sequence number `number`. Returns whether it is the newest so far.
     #[inline(always)]
-    pub const fn record(&mut self, number: u32) {
+    pub const fn record(&mut self, number: u32) -> bool {
         if !self.is_started() {
             self.received = 1;
             self.window = 1;
             self.first = number;
             self.highest = number;
-            return;
+            return true;
         }
         let ahead = number.wrapping_sub(self.highest);
+        // The next one, and nothing is missing: what follows would do the same, slower.
+        if ahead == 1 && self.window == u64::MAX {
+            self.received += 1;
+            self.highest = number;
+            return true;
+        }
         if ahead != 0 && ahead < 1 << 31 {
             self.advance(ahead);
             self.received += 1;
+            true
         } else {
             self.record_behind(self.highest.wrapping_sub(number));
+            false
         }
     }
 
@@ -72,7 +80,10 @@ impl Sequence {
         } else {
             u64::MAX
         };
-        self.lost += (leaving & self.unseen()).count_ones() as u64;
+        let gone = leaving & self.unseen();
+        if gone != 0 {
+            self.lost += gone.count_ones() as u64;
+        }
         if ahead > WINDOW {
             // These numbers passed the window at once.
             self.lost += (ahead - WINDOW) as u64;

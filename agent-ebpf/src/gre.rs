@@ -14,7 +14,7 @@
 //! +---------------------------------------------------------------+
 //! ```
 
-use pptpscope_common::{FlowKey, Kind, Refusal};
+use pptpscope_common::{Content, FlowKey, Kind, Refusal};
 
 use crate::flow::{self, Booking, Field};
 use crate::fragment;
@@ -22,7 +22,6 @@ use crate::ip::Datagram;
 use crate::maps::refuse;
 use crate::packet::Packet;
 use crate::ppp;
-use crate::record;
 
 /// Bits of the first byte.
 const KEY: u8 = 0x20;
@@ -39,19 +38,25 @@ const PPP: u16 = 0x880b;
 /// Bytes up to the first optional field.
 const HEADER: usize = 8;
 
-/// Books a datagram of protocol 47 on its call, or counts why it has none.
+/// Books a datagram of protocol 47 on its call, or counts why it has none. Tells what is to be
+/// reported of it.
 #[inline(always)]
-pub(crate) fn gre<P: Packet>(packet: &P, datagram: &Datagram) {
+pub(crate) fn gre<P: Packet>(packet: &P, datagram: &Datagram) -> Option<Kind> {
     // The kernel drops what is shorter than its total length field (ip_rcv_core), so may we.
     if packet.len() < datagram.at + datagram.total {
-        return refuse(Refusal::Short);
+        refuse(Refusal::Short);
+        return None;
     }
     if datagram.is_later_fragment() {
-        return fragment::later(datagram);
+        fragment::later(datagram);
+        return None;
     }
     match parse(packet, datagram) {
         Ok((booking, frame)) => book(packet, datagram, booking, frame),
-        Err(why) => refuse(why),
+        Err(why) => {
+            refuse(why);
+            None
+        }
     }
 }
 
@@ -87,7 +92,8 @@ fn parse<P: Packet>(packet: &P, datagram: &Datagram) -> Result<(Booking, Frame),
         return Err(Refusal::Short);
     }
     let [length_high, length_low, id_high, id_low] = packet.read::<4>(at + 4).ok_or(Refusal::Short)?;
-    let mut length = usize::from(u16::from_be_bytes([length_high, length_low]));
+    let payload_bytes = u16::from_be_bytes([length_high, length_low]);
+    let mut length = usize::from(payload_bytes);
     if length > payload - header {
         // The rest of a fragmented frame is in the later fragments.
         if !datagram.is_fragment() {
@@ -118,21 +124,22 @@ fn parse<P: Packet>(packet: &P, datagram: &Datagram) -> Result<(Booking, Frame),
         is_fragment: datagram.is_fragment(),
         sequence,
         ack,
-        negotiation: false,
+        payload_bytes,
+        content: Content::NONE,
     };
     Ok((booking, Frame { at: field, length }))
 }
 
 #[inline(always)]
-fn book<P: Packet>(packet: &P, datagram: &Datagram, mut booking: Booking, frame: Frame) {
+fn book<P: Packet>(packet: &P, datagram: &Datagram, mut booking: Booking, frame: Frame) -> Option<Kind> {
     // Without a sequence number it is an acknowledgement and carries nothing.
-    booking.negotiation = booking.sequence.is_present && ppp::is_negotiation(packet, frame.at, frame.length);
+    if booking.sequence.is_present {
+        booking.content = ppp::content(packet, frame.at, frame.length);
+    }
     if booking.is_fragment {
         fragment::first(datagram, &booking.key);
     }
     flow::book(packet.ifindex(), &booking);
     // Also when the flow map was full: who cannot connect should still be seen trying.
-    if booking.negotiation {
-        record::submit(packet, datagram, Kind::Ppp);
-    }
+    booking.content.is_negotiation.then_some(Kind::Ppp)
 }

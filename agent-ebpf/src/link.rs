@@ -33,3 +33,13 @@ pub(crate) fn ethernet<P: Packet>(packet: &P) {
 pub(crate) fn bare<P: Packet>(packet: &P) {
     ip::ipv4(packet, 0);
 }
+
+/// A frame of the loopback device, which has an Ethernet header and no tags.
+#[inline(always)]
+pub(crate) fn loopback<P: Packet>(packet: &P) {
+    if let Some(bytes) = packet.read::<2>(ADDRESSES)
+        && u16::from_be_bytes(bytes) == IPV4
+    {
+        ip::udp(packet, ADDRESSES + 2);
+    }
+}

@@ -12,6 +12,11 @@
 //! | `pptpscope_out`  | TC egress   | Ethernet                         |
 //! | `pptpscope_in3`  | TC ingress  | without link header (tun, ppp)   |
 //! | `pptpscope_out3` | TC egress   | without link header (tun, ppp)   |
+//! | `pptpscope_pin`  | TC ingress  | pppN: the inside of a tunnel     |
+//! | `pptpscope_pout` | TC egress   | pppN: the inside of a tunnel     |
+//! | `pptpscope_lo`   | TC ingress  | loopback, for RADIUS only        |
+//!
+//! The programs of the path tier are in [`path`], one file for each function of the kernel.
 //!
 //! The names fit the kernel's 15 characters: the agent finds its own leftovers by them.
 #![no_std]
@@ -20,15 +25,21 @@
 #![feature(asm_experimental_arch)]
 #![expect(missing_docs, unreachable_pub, reason = "aya's macros add a bare public function to each program")]
 
+mod clock;
 mod control;
 mod flow;
 mod fragment;
 mod gre;
+mod icmp;
+mod inner;
 mod ip;
+mod limit;
 mod link;
 mod maps;
 mod packet;
+mod path;
 mod ppp;
+mod radius;
 mod record;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
@@ -70,6 +81,28 @@ pub fn pptpscope_in3(context: TcContext) -> i32 {
 #[classifier]
 pub fn pptpscope_out3(context: TcContext) -> i32 {
     link::bare(&TcPacket::new(&context, Direction::Egress));
+    TC_ACT_UNSPEC
+}
+
+/// What comes out of a tunnel, on its pppN.
+#[classifier]
+pub fn pptpscope_pin(context: TcContext) -> i32 {
+    inner::packet(&TcPacket::new(&context, Direction::Ingress));
+    TC_ACT_UNSPEC
+}
+
+/// What goes into a tunnel, on its pppN.
+#[classifier]
+pub fn pptpscope_pout(context: TcContext) -> i32 {
+    inner::packet(&TcPacket::new(&context, Direction::Egress));
+    TC_ACT_UNSPEC
+}
+
+/// Ingress of the loopback device, where a RADIUS server on this host is spoken to. Ingress alone: each
+/// packet passes both hooks.
+#[classifier]
+pub fn pptpscope_lo(context: TcContext) -> i32 {
+    link::loopback(&TcPacket::new(&context, Direction::Ingress));
     TC_ACT_UNSPEC
 }
 

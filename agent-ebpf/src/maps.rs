@@ -2,7 +2,9 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
-use pptpscope_common::{Account, Flow, FlowKey, FragmentKey, Kind, Record, Refusal};
+use pptpscope_common::{
+    Account, Flow, FlowKey, FragmentKey, Inner, InnerKey, Kind, Limiter, Record, Refusal, Source, SourceKey,
+};
 
 /// One entry per direction of each call. Size at load: `max_sessions * 2`.
 ///
@@ -10,6 +12,37 @@ use pptpscope_common::{Account, Flow, FlowKey, FragmentKey, Kind, Record, Refusa
 /// refused and counted. The agent removes the entries of ended calls.
 #[map]
 pub(crate) static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(1024, 0);
+
+/// The call id of the other direction, for the flows of calls that were agreed on, with
+/// [`pptpscope_common::PEER_KNOWN`]. `direction` of the key is zero. Size at load: as FLOWS.
+///
+/// LRU: nothing but invented call replies can fill it, and without an entry only round trips are
+/// missing. It is read when a flow opens, not with every packet.
+#[map]
+pub(crate) static PEERS: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// Where a new flow is put together: it is larger than what is left of the stack.
+#[map]
+pub(crate) static NEW_FLOW: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
+
+/// Remote addresses that speak to port 1723 or send ICMP errors, and their limits.
+///
+/// LRU, but a flood of invented addresses cannot push the others out: NEWCOMERS lets in few.
+#[map]
+pub(crate) static SOURCES: LruHashMap<SourceKey, Source> = LruHashMap::with_max_entries(16384, 0);
+
+/// The limit of addresses that are not in SOURCES.
+#[map]
+pub(crate) static NEWCOMERS: PerCpuArray<Limiter> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is counted on each pppN. Size at load: `max_sessions * 2`. The agent adds and removes the
+/// entries with the interfaces.
+#[map]
+pub(crate) static INNER: HashMap<InnerKey, Inner> = HashMap::with_max_entries(1024, 0);
+
+/// MTU of each pppN, by interface index; kept by the agent. Size at load: `max_sessions`.
+#[map]
+pub(crate) static MTUS: HashMap<u32, u32> = HashMap::with_max_entries(512, 0);
 
 /// The flow of a datagram whose later fragments are still to come. Size at load.
 ///

@@ -37,33 +37,67 @@ fn read_direct<const N: usize>(start: usize, end: usize, offset: usize) -> Optio
     if at + N > end {
         return None;
     }
-    // SAFETY: start to end is the packet's linear part, readable while the program runs, and
-    // at..at + N lies in it. Arrays of bytes have no alignment.
-    Some(unsafe { *(at as *const [u8; N]) })
+    let mut bytes = [0; N];
+    let to: *mut u8 = bytes.as_mut_ptr();
+    // In words, which stay in registers: the compiler would load and shift byte after byte. No loop,
+    // because it would not unroll one.
+    const { assert!(N < 24) };
+    // SAFETY: start to end is the packet's linear part, readable while the program runs, and at..at + N
+    // lies in it; the bits of N say what of it has not been loaded yet.
+    unsafe {
+        if N >= 8 {
+            to.cast::<u64>().write_unaligned(load_8(at));
+        }
+        if N >= 16 {
+            to.add(8).cast::<u64>().write_unaligned(load_8(at + 8));
+        }
+        if N & 4 != 0 {
+            to.add(N & !7).cast::<u32>().write_unaligned(load_4(at + (N & !7)));
+        }
+        if N & 2 != 0 {
+            to.add(N & !3).cast::<u16>().write_unaligned(load_2(at + (N & !3)));
+        }
+        if N & 1 != 0 {
+            to.add(N - 1).write(*((at + N - 1) as *const u8));
+        }
+    }
+    Some(bytes)
 }
 
-/// As `read_direct`, sixteen bytes in two loads, wherever they are. The kernel allows that on every
-/// machine that can do it; the compiler would load byte after byte.
+/// Two words in one piece, so that they are stored as such.
 #[inline(always)]
-fn read_words(at: usize, end: usize) -> Option<[u64; 2]> {
-    let at = opaque(at);
-    if at + 16 > end {
-        return None;
-    }
-    let (first, second): (u64, u64);
-    // SAFETY: as in `read_direct`.
-    unsafe {
-        asm!(
-            "{first} = *(u64 *)({at} + 0)",
-            "{second} = *(u64 *)({at} + 8)",
-            first = out(reg) first,
-            second = lateout(reg) second,
-            at = in(reg) at,
-            options(pure, readonly, nostack),
-        );
-    }
-    Some([first, second])
+fn words_of(bytes: [u8; 16]) -> [u64; 2] {
+    // SAFETY: both are sixteen bytes, of which every pattern is valid.
+    unsafe { core::mem::transmute(bytes) }
 }
+
+/// Defines a load of an integer from a packet, wherever it is. The kernel allows that on every
+/// machine that can do it; the compiler would load byte after byte.
+macro_rules! load {
+    ($name:ident, $integer:ty, $instruction:literal) => {
+        /// # Safety
+        /// All its bytes are within the packet, and the verifier has seen that of `at` or of a pointer
+        /// that `at` is a constant away from.
+        #[inline(always)]
+        unsafe fn $name(at: usize) -> $integer {
+            let value: u64;
+            // SAFETY: the caller's.
+            unsafe {
+                asm!(
+                    $instruction,
+                    value = lateout(reg) value,
+                    at = in(reg) at,
+                    options(pure, readonly, nostack),
+                );
+            }
+            value as $integer
+        }
+    };
+}
+
+load!(load_8, u64, "{value} = *(u64 *)({at} + 0)");
+load!(load_4, u32, "{value} = *(u32 *)({at} + 0)");
+load!(load_2, u16, "{value} = *(u16 *)({at} + 0)");
 
 /// The same value, of which the compiler knows nothing.
 ///
@@ -72,7 +106,7 @@ fn read_words(at: usize, end: usize) -> Option<[u64; 2]> {
 /// was compared. The instruction is there because without one the line table has two entries for
 /// the next, which the kernel refuses.
 #[inline(always)]
-fn opaque(mut value: usize) -> usize {
+pub(crate) fn opaque(mut value: usize) -> usize {
     // SAFETY: moves a register to itself.
     unsafe {
         asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack));
@@ -117,10 +151,10 @@ impl Packet for XdpPacket<'_> {
         let to: *mut u8 = record.packet.as_mut_ptr();
         let mut done = 0;
         while done + STEP <= SNAP_BYTES && done + STEP <= length {
-            let Some(words) = read_words(start + offset + done, end) else { return false };
+            let Some(words) = read_direct::<STEP>(start, end, offset + done) else { return false };
             // SAFETY: the loop's condition keeps it within the packet of the record, which begins
             // at a multiple of eight.
-            unsafe { to.add(done).cast::<[u64; 2]>().write(words) };
+            unsafe { to.add(done).cast::<[u64; 2]>().write(words_of(words)) };
             done += STEP;
         }
         // Read again: after the loop the verifier would otherwise follow each of the lengths that
@@ -129,9 +163,9 @@ impl Packet for XdpPacket<'_> {
         if last > SNAP_BYTES - STEP {
             return false;
         }
-        let Some(words) = read_words(start + offset + last, end) else { return false };
+        let Some(words) = read_direct::<STEP>(start, end, offset + last) else { return false };
         // SAFETY: within the packet of the record, as just checked.
-        unsafe { to.add(last).cast::<[u64; 2]>().write_unaligned(words) };
+        unsafe { to.add(last).cast::<[u64; 2]>().write_unaligned(words_of(words)) };
         true
     }
 
@@ -163,6 +197,18 @@ impl<'a> TcPacket<'a> {
     pub(crate) fn new(context: &'a TcContext, direction: Direction) -> Self {
         Self { context, direction }
     }
+
+    /// `N` bytes at `offset`, wherever they lie. None when the packet ends before.
+    #[inline(always)]
+    pub(crate) fn copied<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the context is this program's, and `bytes` is N bytes long. The helper checks
+        // offset + N against the length of the packet.
+        let failed = unsafe {
+            bpf_skb_load_bytes(self.context.as_ptr(), offset as u32, bytes.as_mut_ptr().cast(), N as u32)
+        };
+        (failed == 0).then_some(bytes)
+    }
 }
 
 impl Packet for TcPacket<'_> {
@@ -175,13 +221,7 @@ impl Packet for TcPacket<'_> {
         if let Some(bytes) = read_direct(self.context.data(), self.context.data_end(), offset) {
             return Some(bytes);
         }
-        let mut bytes = [0; N];
-        // SAFETY: the context is this program's, and `bytes` is N bytes long. The helper checks
-        // offset + N against the length of the packet.
-        let failed = unsafe {
-            bpf_skb_load_bytes(self.context.as_ptr(), offset as u32, bytes.as_mut_ptr().cast(), N as u32)
-        };
-        (failed == 0).then_some(bytes)
+        self.copied(offset)
     }
 
     #[inline(always)]

@@ -1,6 +1,12 @@
 //! The running agent: kernel and devices in, correlator, lines out.
 
+mod books;
+mod drops;
+mod listeners;
+mod logs;
 mod losses;
+mod only;
+mod service;
 mod status;
 mod tape;
 mod watch;
@@ -9,8 +15,10 @@ use std::fs::File;
 use std::future::{self, Future};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use pptpscope_common::Kind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, info, warn};
@@ -18,20 +26,34 @@ use tracing::{debug, info, warn};
 use crate::event::agent::{self, Start, StopReason};
 use crate::event::{Body, Event, SCHEMA_VERSION, Severity};
 use crate::kernel::{
-    self, DebugLog, DeviceChange, Devices, DevicesError, IngressMode, Kernel, LoadError, ReadError, Records,
+    self, DebugLog, DeviceChange, Devices, DevicesError, IngressMode, Kernel, LinkLayer, LoadError,
+    ReadError, Records,
 };
 use crate::observation::Observation;
 use crate::session::{self, Correlator};
-use crate::sink::lines::{self, LineSink};
-use crate::source::kernel::{KernelClock, flow, map_keys, record};
+use crate::sink::{self, Sinks};
+use crate::source::follow::{self, Follower};
+use crate::source::kernel::{KernelClock, flow, inner, limited, map_key, map_keys, record};
+use crate::source::radius::{self, Inspector};
 use crate::source::recording::{Header, Recorder};
 use crate::time::Timestamp;
+use books::Books;
+use drops::Drops;
+use logs::Parents;
 use losses::Losses;
+use only::Claim;
+use service::Service;
 use tape::Tape;
 use watch::Watch;
 
 /// How often losses are looked for and the clocks are compared.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often a RADIUS server on this host is looked for.
+const LISTENERS: Duration = Duration::from_secs(5);
+/// How often the logs are looked at.
+const LOG_INTERVAL: Duration = Duration::from_millis(200);
+/// How long logs are read at the end: whoever floods them does not keep the agent alive.
+const LAST_LOGS: Duration = Duration::from_secs(2);
 /// Ring records taken before the timers are looked at again.
 const DRAIN_LIMIT: usize = 1024;
 
@@ -49,7 +71,7 @@ pub enum Error {
     Devices(#[from] DevicesError),
     /// The events cannot be written.
     #[error(transparent)]
-    Sink(#[from] lines::Error),
+    Sink(#[from] sink::Error),
     /// The recording cannot be begun.
     #[error("cannot begin the recording {}: {source}", path.display())]
     Record {
@@ -58,6 +80,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Another agent is there.
+    #[error(transparent)]
+    Claim(#[from] only::ClaimError),
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(#[source] io::Error),
@@ -75,6 +100,8 @@ pub struct Options {
     pub ingress: IngressMode,
     /// Interval of `gre.stats` and `session.stats`.
     pub stats_interval: Duration,
+    /// Ports and secrets of RADIUS servers.
+    pub radius: radius::Settings,
     /// Interval of `agent.status`.
     pub status_interval: Duration,
     /// Calls that are followed at once.
@@ -85,8 +112,14 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Whether the kernel programs log rare packets.
     pub kernel_log: bool,
-    /// Where everything that is observed is recorded.
-    pub record: Option<PathBuf>,
+    /// Logs that are followed.
+    pub logs: follow::Options,
+    /// Every recognised line of a log makes an event, also the debug dump.
+    pub all_log_lines: bool,
+    /// Whether the probes that fire for every packet are attached from the start.
+    pub deep: bool,
+    /// Where everything that is observed is recorded: the file, and its name for messages.
+    pub record: Option<(PathBuf, Arc<File>)>,
 }
 
 /// Everything that the loop works with.
@@ -102,12 +135,25 @@ pub struct Agent {
     correlator: Tape,
     clock: KernelClock,
     losses: Losses,
+    drops: Drops,
+    follower: Follower,
+    parents: Parents,
+    books: Books,
+    next_benign: Instant,
+    radius: Inspector,
+    /// When to look again for a RADIUS server on this host.
+    next_listeners: Instant,
     undecodable: u64,
+    /// Packets beyond the limit of their address, at the last look.
+    suppressed: u64,
     /// Entries of the flow map when it was last read whole.
     flows_used: u64,
-    sink: LineSink,
+    sinks: Sinks,
+    service: Service,
     /// Events of the observation at hand; kept for its allocation.
     events: Vec<Event>,
+    /// That there is no other agent here.
+    _claim: Claim,
 }
 
 impl Agent {
@@ -116,10 +162,12 @@ impl Agent {
     /// # Errors
     ///
     /// See [`Error`]; nothing stays in the kernel then.
-    pub fn start(options: Options, sink: LineSink) -> Result<Self, Error> {
+    pub fn start(options: Options, sinks: Sinks) -> Result<Self, Error> {
+        let claim = Claim::new(only::NAME)?;
         let mut kernel = Kernel::load(&kernel::Config {
             max_sessions: options.max_sessions,
             ring_bytes: options.ring_bytes,
+            radius_ports: options.radius.ports.clone(),
             debug: options.kernel_log,
             ..kernel::Config::default()
         })?;
@@ -131,9 +179,11 @@ impl Agent {
         let config = session::Config {
             stats_interval: options.stats_interval,
             max_sessions: options.max_sessions as usize,
+            all_log_lines: options.all_log_lines,
             ..session::Config::for_host(host.clone())
         };
-        let recorder = options.record.as_deref().map(|path| recorder(path, &config)).transpose()?;
+        let record = options.record.as_ref();
+        let recorder = record.map(|(path, file)| recorder(path, Arc::clone(file), &config)).transpose()?;
         let correlator = Tape::new(Correlator::new(config), recorder);
         let mut agent = Self {
             started: Instant::now(),
@@ -144,13 +194,23 @@ impl Agent {
             correlator,
             clock: KernelClock::sample(),
             losses: Losses::default(),
+            drops: Drops::default(),
+            follower: Follower::start(&options.logs, KernelClock::now(), logs::booted(KernelClock::now())),
+            parents: Parents::default(),
+            books: Books::new(options.deep),
+            next_benign: Instant::now() + options.stats_interval,
+            radius: Inspector::new(options.radius.clone()),
+            next_listeners: Instant::now() + LISTENERS,
             undecodable: 0,
+            suppressed: 0,
             flows_used: 0,
             events: Vec::new(),
+            _claim: claim,
             kernel,
             options,
             host,
-            sink,
+            sinks,
+            service: Service::find(),
         };
         let agent_start = Start {
             schema_version: SCHEMA_VERSION.to_owned(),
@@ -161,6 +221,7 @@ impl Agent {
             max_sessions: agent.options.max_sessions,
             ring_bytes: agent.options.ring_bytes,
         };
+        agent.watch.set_local_server(listeners::any_on(&agent.options.radius.ports));
         // Attached first: whoever reads `agent.start` may rely on everything after it being seen.
         agent.watch.apply(&mut agent.kernel, &agent.devices);
         agent.write(Severity::Info, Body::AgentStart { agent_start })?;
@@ -168,6 +229,8 @@ impl Agent {
         for what in present {
             agent.observe(&Observation::of_device(KernelClock::now(), what))?;
         }
+        agent.note_probes();
+        agent.arm_deep()?;
         agent.report_status()?;
         Ok(agent)
     }
@@ -184,35 +247,66 @@ impl Agent {
             reason = self.watch_until_end() => reason?,
             error = pass_on(debug_log) => return Err(Error::Ring(error)),
         };
-        self.stop(reason)
+        self.stop(reason).await
     }
 
     async fn watch_until_end(&mut self) -> Result<StopReason, Error> {
         let mut stop = Box::pin(stop_signal(self.options.duration)?);
+        // With files SIGHUP means to open them anew. Else the terminal is gone: ending without detaching
+        // would leave filters behind.
+        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let mut housekeeping = interval(HOUSEKEEPING);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_logs = Instant::now();
         let mut next_status = self.started + self.options.status_interval;
         info!("watching; end with Ctrl-C");
+        self.service.ready(self.watch.report().len());
         loop {
             let due = self.correlator.next_deadline().map(|at| at.ns_since(KernelClock::now()));
             tokio::select! {
                 reason = &mut stop => return Ok(reason),
+                _ = hangup.recv() => {
+                    if !self.sinks.reopens() && !self.service.is_managed() {
+                        return Ok(StopReason::Signal);
+                    }
+                    self.sinks.reopen();
+                }
                 ready = self.records.readable() => ready.map_err(Error::Ring)?,
                 change = self.devices.next() => self.device_changed(change?)?,
                 () = wait(due) => {}
+                () = sleep_until(next_logs) => {}
                 () = sleep_until(next_status) => {
                     next_status = Instant::now() + self.options.status_interval;
                     self.report_status()?;
                 }
                 _ = housekeeping.tick() => {
+                    self.service.alive();
                     self.clock = KernelClock::sample();
+                    self.look_for_listeners()?;
                     self.correlator.flush();
+                    let probes_changed = self.refresh_path();
+                    self.take_limited()?;
+                    self.look_for_drops().await?;
+                    self.look_if_due()?;
                     self.report_losses()?;
+                    if probes_changed {
+                        self.report_status()?;
+                    }
                 }
             }
-            self.drain()?;
+            let taken = self.drain()?;
+            // The wire first, then what the daemons say of it, then what follows from both: also after a while in
+            // which this process did not run.
+            if next_logs <= Instant::now() && taken < DRAIN_LIMIT {
+                // What there is more of waits in the file until the next turn; the ring cannot wait.
+                if !self.read_logs()? {
+                    next_logs = Instant::now() + LOG_INTERVAL;
+                }
+                // What came meanwhile: a flow of it must not be met in the map before its call is.
+                self.drain()?;
+            }
             self.advance()?;
-            if self.sink.is_closed() {
+            if self.sinks.is_closed() {
                 return Ok(StopReason::OutputClosed);
             }
         }
@@ -220,25 +314,44 @@ impl Agent {
 
     /// Takes what the ring holds.
     fn drain(&mut self) -> Result<usize, Error> {
-        let Self { records, correlator, clock, events, undecodable, .. } = self;
-        let taken = records.drain(DRAIN_LIMIT, |header, packet| match record(&header, packet, *clock) {
-            Ok(observation) => correlator.observe(&observation, events),
-            Err(error) => {
-                *undecodable += 1;
-                debug!(%error, bytes = packet.len(), "cannot read a packet of the ring");
-            }
-        });
+        let Self { records, correlator, clock, events, undecodable, radius, .. } = self;
+        let taken =
+            records.drain(DRAIN_LIMIT, |header, packet| match record(&header, packet, *clock, radius) {
+                Ok(observation) => correlator.observe(&observation, events),
+                Err(error) => {
+                    *undecodable += 1;
+                    debug!(%error, bytes = packet.len(), "cannot read a packet of the ring");
+                }
+            });
         self.forget_released()?;
         self.write_events()?;
         Ok(taken)
     }
 
+    /// Watches loopback while a RADIUS server on this host listens.
+    fn look_for_listeners(&mut self) -> Result<(), Error> {
+        if Instant::now() < self.next_listeners {
+            return Ok(());
+        }
+        self.next_listeners = Instant::now() + LISTENERS;
+        if self.watch.set_local_server(listeners::any_on(&self.options.radius.ports)) {
+            self.watch.apply(&mut self.kernel, &self.devices);
+            self.report_status()?;
+        }
+        Ok(())
+    }
+
     /// Lets the correlator's time pass, with the counters that it wants for that.
     fn advance(&mut self) -> Result<(), Error> {
         let now = KernelClock::now();
-        let wanted = if self.correlator.wants_all_flows(now) {
+        let is_look = self.correlator.wants_all_flows(now);
+        let wanted = if is_look {
+            // What leaves the host is read before what enters it: a packet that passes in between is
+            // under way, and not one too many.
+            self.read_units()?;
             let flows = self.kernel.flows()?;
             self.flows_used = flows.len() as u64;
+            self.take_inner(None)?;
             flows
         } else {
             let mut wanted = Vec::new();
@@ -248,18 +361,52 @@ impl Agent {
             wanted
         };
         for (key, counters) in wanted {
-            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
+            self.correlator.observe(&flow(&key, counters, self.clock, now), &mut self.events);
+        }
+        if is_look {
+            self.complete_look();
+            self.look_again_soon();
         }
         self.correlator.advance(now, &mut self.events);
         self.forget_released()?;
         self.write_events()
     }
 
-    /// Takes the flows of ended calls out of the kernel's map.
+    /// Takes the counters of the pppN that moved.
+    fn take_inner(&mut self, only: Option<u32>) -> Result<(), Error> {
+        let now = KernelClock::now();
+        for (index, direction, counters) in self.watch.moved_inside(&self.kernel, only)? {
+            self.correlator.observe(&inner(index, direction, counters, now), &mut self.events);
+        }
+        self.write_events()
+    }
+
+    /// Takes the addresses that are beyond their limit, when there are any.
+    fn take_limited(&mut self) -> Result<(), Error> {
+        let accounts = self.kernel.accounts()?;
+        let suppressed = accounts.iter().map(|account| account.suppressed).sum();
+        if std::mem::replace(&mut self.suppressed, suppressed) == suppressed {
+            return Ok(());
+        }
+        let now = KernelClock::now();
+        // ICMP errors are evidence about others, not an attempt of theirs.
+        let sources = self.kernel.limited_sources()?.into_iter();
+        for source in sources.filter(|source| source.kind == Kind::Control) {
+            self.correlator.observe(&limited(source.address, source.limited, now), &mut self.events);
+        }
+        self.write_events()
+    }
+
+    /// Takes the flows of ended calls out of the kernel's map, and tells it which belong together.
     fn forget_released(&mut self) -> Result<(), Error> {
-        for key in self.correlator.take_released().iter().flat_map(map_keys) {
+        for (one, other) in self.correlator.take_paired() {
+            self.kernel.pair(&map_key(&one), &map_key(&other))?;
+        }
+        let released = self.correlator.take_released();
+        for key in released.iter().flat_map(map_keys) {
             self.kernel.remove_flow(&key)?;
         }
+        self.forget_calls(&released);
         Ok(())
     }
 
@@ -270,8 +417,17 @@ impl Agent {
 
     fn device_changed(&mut self, change: DeviceChange) -> Result<(), Error> {
         let watched_before = self.watch.report();
-        if let DeviceChange::Removed { index, .. } = &change {
-            self.watch.gone(&mut self.kernel, *index);
+        match &change {
+            DeviceChange::Removed { index, stats, .. } => {
+                self.take_inner(Some(*index))?;
+                self.watch.gone(&mut self.kernel, *index);
+                self.unit_gone(*index, *stats);
+            }
+            // The modules came just before it: its first packets are soon to be counted.
+            DeviceChange::Changed(device) if device.layer == LinkLayer::Ppp => {
+                self.refresh_path();
+            }
+            DeviceChange::Changed(_) => {}
         }
         self.watch.apply(&mut self.kernel, &self.devices);
         if let Some(what) = watch::ppp_change(&change) {
@@ -284,29 +440,51 @@ impl Agent {
     }
 
     /// Detaches everything, then takes and writes what is left.
-    fn stop(mut self, reason: StopReason) -> Result<(), Error> {
+    async fn stop(mut self, reason: StopReason) -> Result<(), Error> {
+        self.service.stopping();
         let interfaces = self.watch.report();
+        let probes = self.probes();
+        self.disarm_at_end()?;
         self.watch.detach_all(&mut self.kernel);
+        self.read_units()?;
+        self.kernel.detach_path();
         while self.drain()? > 0 {}
+        let patience = Instant::now() + LAST_LOGS;
+        while self.read_logs()? && Instant::now() < patience {}
         let now = KernelClock::now();
         let flows = self.kernel.flows()?;
         self.flows_used = flows.len() as u64;
         for (key, counters) in flows {
-            self.correlator.observe(&flow(&key, counters, now), &mut self.events);
+            self.correlator.observe(&flow(&key, counters, self.clock, now), &mut self.events);
         }
+        self.take_inner(None)?;
+        self.take_limited()?;
+        self.report_drops(true, true).await?;
+        self.complete_look();
         self.correlator.finish(now, &mut self.events);
         self.write_events()?;
         self.report_losses()?;
-        let status = agent::Status { interfaces, ..self.status()? };
+        let status = agent::Status { interfaces, probes, ..self.status()? };
         let agent_stop = agent::Stop { reason, status };
         let last = self.event(Severity::Info, Body::AgentStop { agent_stop });
         self.correlator.line(&last);
         self.correlator.close();
-        if !self.sink.close(&last)? && reason != StopReason::OutputClosed {
-            warn!("some events were not written: the reader of standard output is too slow or gone");
+        for name in self.sinks.close(&last)? {
+            if !(name == "stdout" && reason == StopReason::OutputClosed) {
+                warn!(sink = name, "some events were not delivered: the receiver is too slow or gone");
+            }
         }
         info!("stopped; everything is detached");
         Ok(())
+    }
+
+    /// Follows modules that came or went. True when a probe changed its state.
+    fn refresh_path(&mut self) -> bool {
+        let has_changed = self.kernel.refresh_path();
+        if has_changed {
+            self.note_probes();
+        }
+        has_changed
     }
 
     fn report_status(&mut self) -> Result<(), Error> {
@@ -314,8 +492,18 @@ impl Agent {
         self.write(Severity::Info, Body::AgentStatus { agent_status })
     }
 
+    /// Reports harmful drops at once, and the others at the interval of statistics.
+    async fn look_for_drops(&mut self) -> Result<(), Error> {
+        let all = self.next_benign <= Instant::now();
+        if all {
+            self.next_benign = Instant::now() + self.options.stats_interval;
+        }
+        self.report_drops(all, false).await
+    }
+
     fn report_losses(&mut self) -> Result<(), Error> {
         let status = self.status()?;
+        self.sinks.note(&status);
         for agent_loss in self.losses.since(&status) {
             warn!(stage = ?agent_loss.stage, lost = agent_loss.lost, "lost; {}", agent_loss.remedy);
             self.write(Severity::Warning, Body::AgentLoss { agent_loss })?;
@@ -331,12 +519,12 @@ impl Agent {
     fn write(&mut self, severity: Severity, body: Body) -> Result<(), Error> {
         let event = self.event(severity, body);
         self.correlator.line(&event);
-        Ok(self.sink.write(&event)?)
+        Ok(self.sinks.write(&event)?)
     }
 
     fn write_events(&mut self) -> Result<(), Error> {
         for event in self.events.drain(..) {
-            self.sink.write(&event)?;
+            self.sinks.write(&event)?;
         }
         Ok(())
     }
@@ -351,16 +539,16 @@ impl Observation {
 }
 
 /// Begins a recording.
-fn recorder(path: &Path, config: &session::Config) -> Result<Recorder, Error> {
+fn recorder(path: &Path, file: Arc<File>, config: &session::Config) -> Result<Recorder, Error> {
     let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let header = Header::new(
+    let mut header = Header::new(
         config.host.clone(),
         ns(config.stats_interval),
         u32::try_from(config.max_sessions).unwrap_or(u32::MAX),
         ns(config.idle_limit),
     );
-    File::create(path)
-        .and_then(|file| Recorder::start(BufWriter::new(file), &header))
+    header.all_log_lines = config.all_log_lines;
+    Recorder::start(BufWriter::new(file), &header)
         .map_err(|source| Error::Record { path: path.to_owned(), source })
 }
 
@@ -386,16 +574,13 @@ async fn pass_on(debug_log: Option<DebugLog>) -> io::Error {
 /// Completes when the agent should end. The handlers are in place when this returns.
 fn stop_signal(duration: Option<Duration>) -> Result<impl Future<Output = StopReason>, Error> {
     let catch = |kind| signal(kind).map_err(Error::Signals);
-    // SIGHUP: the terminal is gone. Ending without detaching would leave filters behind.
     let mut interrupt = catch(SignalKind::interrupt())?;
     let mut terminate = catch(SignalKind::terminate())?;
-    let mut hangup = catch(SignalKind::hangup())?;
     let end = wait(duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)));
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => StopReason::Signal,
             _ = terminate.recv() => StopReason::Signal,
-            _ = hangup.recv() => StopReason::Signal,
             () = end => StopReason::Duration,
         }
     })

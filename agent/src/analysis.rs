@@ -5,10 +5,13 @@
 use std::time::Duration;
 
 use crate::event::agent::Table;
-use crate::event::analysis::{CaptureFile, Start, Stop};
+use crate::event::analysis::{CaptureFile, DocumentFile, Recognised, Start, Stop};
 use crate::event::{Body, Event, SCHEMA_VERSION, Severity};
 use crate::session::{Config, Correlator};
 use crate::source::capture::{Captures, Copies, Counter, Frame};
+use crate::source::document::{Documents, Summary};
+use crate::source::radius;
+use crate::source::recognise::Kind;
 use crate::time::Timestamp;
 
 /// How long after the last packet time goes on: until calls that have just closed are reported, and
@@ -28,12 +31,23 @@ pub struct Options {
     pub stats_interval: Duration,
     /// Calls that are followed at once.
     pub max_sessions: u32,
+    /// Every line of a log makes an event, also the debug dump.
+    pub all_log_lines: bool,
     /// What to do with packets that are captured more than once.
     pub copies: Copies,
+    /// Ports and secrets of RADIUS servers.
+    pub radius: radius::Settings,
     /// Leave out packets before.
     pub from: Option<Timestamp>,
     /// Leave out packets after.
     pub until: Option<Timestamp>,
+}
+
+impl Options {
+    /// Whether what happened at `at` is left out.
+    fn is_outside(&self, at: Timestamp) -> bool {
+        self.from.is_some_and(|from| at < from) || self.until.is_some_and(|until| at > until)
+    }
 }
 
 impl Default for Options {
@@ -42,7 +56,9 @@ impl Default for Options {
             host: "capture".into(),
             stats_interval: Duration::from_secs(10),
             max_sessions: 16_384,
+            all_log_lines: false,
             copies: Copies::Auto,
+            radius: radius::Settings::default(),
             from: None,
             until: None,
         }
@@ -57,16 +73,35 @@ impl Default for Options {
 pub fn run<E>(
     captures: &mut Captures,
     options: &Options,
+    progress: impl FnMut(),
+    sink: impl FnMut(&Event) -> Result<(), E>,
+) -> Result<(), E> {
+    run_with(captures, &mut Documents::default(), options, progress, sink)
+}
+
+/// As [`run`], with what logs say beside the packets.
+///
+/// # Errors
+///
+/// Those of `sink`.
+pub fn run_with<E>(
+    captures: &mut Captures,
+    documents: &mut Documents,
+    options: &Options,
     mut progress: impl FnMut(),
     sink: impl FnMut(&Event) -> Result<(), E>,
 ) -> Result<(), E> {
     let max_sessions = options.max_sessions as usize;
-    let mut counter = Counter::new(max_sessions.saturating_mul(2), options.copies);
+    let mut counter =
+        Counter::new(max_sessions.saturating_mul(2), options.copies).with_radius(options.radius.clone());
     captures.look_ahead(&mut counter);
     let mut analysis = Analysis {
+        opening: Some(opening(options, captures, documents)),
         correlator: Correlator::new(Config {
             stats_interval: options.stats_interval,
             max_sessions,
+            sessions_from_logs: captures.members().next().is_none(),
+            all_log_lines: options.all_log_lines,
             ..Config::for_host(options.host.clone())
         }),
         counter,
@@ -78,35 +113,52 @@ pub fn run<E>(
         events: Vec::new(),
         sink,
     };
-    let names: Vec<String> = captures.members().map(|(name, ..)| name.to_owned()).collect();
-    let mut started = false;
     let mut packets = 0u32;
     while let Some((file, frame)) = captures.next() {
         packets = packets.wrapping_add(1);
         if packets.is_multiple_of(1 << 14) {
             progress();
         }
-        let at = frame.at;
-        if options.from.is_some_and(|from| at < from) || options.until.is_some_and(|until| at > until) {
+        if options.is_outside(frame.at) {
             analysis.outside += 1;
             continue;
         }
-        if !started {
-            analysis.now = at;
-            analysis.correlator.begin(at);
-            analysis.due = analysis.correlator.next_deadline();
-            analysis.start(options, names.clone())?;
-            started = true;
+        if documents.at().is_some_and(|at| at <= frame.at) {
+            analysis.told(documents, Some(frame.at), options)?;
         }
         analysis.packet(file, &frame)?;
     }
-    if !started {
-        analysis.start(options, names)?;
+    analysis.told(documents, None, options)?;
+    analysis.begin(Timestamp::default())?;
+    analysis.finish(options, captures, documents)
+}
+
+/// The first line: what is read, and how.
+fn opening(options: &Options, captures: &Captures, documents: &Documents) -> Start {
+    let captured = captures.members().map(|(name, _, problem)| {
+        let is_none = problem.is_some_and(|problem| !problem.is_harmless());
+        (name, if is_none { Kind::Unknown } else { Kind::Capture })
+    });
+    let documents = documents.members().map(|document| (document.name, document.kind));
+    let recognised = captured.chain(documents);
+    Start {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        files: captures.members().map(|(name, ..)| name.to_owned()).collect(),
+        recognised: recognised
+            .map(|(name, kind)| Recognised { name: name.to_owned(), kind: kind.name().to_owned() })
+            .collect(),
+        stats_interval_ns: u64::try_from(options.stats_interval.as_nanos()).unwrap_or(u64::MAX),
+        max_sessions: options.max_sessions,
+        copies: options.copies,
+        from: options.from,
+        until: options.until,
     }
-    analysis.finish(options, captures)
 }
 
 struct Analysis<S> {
+    /// The first line, until it is written.
+    opening: Option<Start>,
     correlator: Correlator,
     counter: Counter,
     host: String,
@@ -124,15 +176,7 @@ struct Analysis<S> {
 impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
     #[inline]
     fn packet(&mut self, file: usize, frame: &Frame<'_>) -> Result<(), E> {
-        let at = frame.at;
-        let (first, last) = self.span.unwrap_or((at, at));
-        self.span = Some((first.min(at), last.max(at)));
-        if at > self.now {
-            if self.due.is_some_and(|due| due <= at) {
-                self.pass_time(at)?;
-            }
-            self.now = at;
-        }
+        self.reach(frame.at)?;
         if let Some(observation) = self.counter.packet(file, frame) {
             self.correlator.observe(&observation, &mut self.events);
             if self.correlator.wants_all_flows(self.now) {
@@ -141,6 +185,54 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
             } else {
                 self.after_correlator()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes what documents say up to `until`.
+    #[cold]
+    fn told(
+        &mut self,
+        documents: &mut Documents,
+        until: Option<Timestamp>,
+        options: &Options,
+    ) -> Result<(), E> {
+        while documents.at().is_some_and(|at| until.is_none_or(|until| at <= until))
+            && let Some(observation) = documents.next()
+        {
+            if !options.is_outside(observation.at) {
+                self.reach(observation.at)?;
+                self.correlator.observe(&observation, &mut self.events);
+                self.after_correlator()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins at `at`, if that was not done.
+    fn begin(&mut self, at: Timestamp) -> Result<(), E> {
+        let Some(analysis_start) = self.opening.take() else { return Ok(()) };
+        self.now = at;
+        if at != Timestamp::default() {
+            self.correlator.begin(at);
+            self.due = self.correlator.next_deadline();
+        }
+        self.emit(Body::AnalysisStart { analysis_start })
+    }
+
+    /// Lets time pass until `at`.
+    #[inline]
+    fn reach(&mut self, at: Timestamp) -> Result<(), E> {
+        if self.opening.is_some() {
+            self.begin(at)?;
+        }
+        let (first, last) = self.span.unwrap_or((at, at));
+        self.span = Some((first.min(at), last.max(at)));
+        if at > self.now {
+            if self.due.is_some_and(|due| due <= at) {
+                self.pass_time(at)?;
+            }
+            self.now = at;
         }
         Ok(())
     }
@@ -185,6 +277,9 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
         for key in self.correlator.take_released() {
             self.counter.remove(&key);
         }
+        for (one, other) in self.correlator.take_paired() {
+            self.counter.pair(one, other);
+        }
         self.due = self.correlator.next_deadline();
         for event in self.events.drain(..) {
             (self.sink)(&event)?;
@@ -192,21 +287,7 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
         Ok(())
     }
 
-    fn start(&mut self, options: &Options, files: Vec<String>) -> Result<(), E> {
-        let analysis_start = Start {
-            schema_version: SCHEMA_VERSION.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            files,
-            stats_interval_ns: u64::try_from(options.stats_interval.as_nanos()).unwrap_or(u64::MAX),
-            max_sessions: options.max_sessions,
-            copies: options.copies,
-            from: options.from,
-            until: options.until,
-        };
-        self.emit(Body::AnalysisStart { analysis_start })
-    }
-
-    fn finish(&mut self, options: &Options, captures: &Captures) -> Result<(), E> {
+    fn finish(&mut self, options: &Options, captures: &Captures, documents: &Documents) -> Result<(), E> {
         let end = self.now + AFTERMATH;
         if self.span.is_some() {
             self.observe_flows(self.now);
@@ -229,6 +310,8 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
             copies: books.copies,
             control: books.control,
             ppp: books.ppp,
+            icmp: books.icmp,
+            radius: books.radius,
             refused: books.refused,
             undecodable: books.undecodable,
             sessions: Table { used: totals.live, limit: options.max_sessions.into() },
@@ -241,6 +324,7 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
                     problem: problem.map(ToString::to_string),
                 })
                 .collect(),
+            documents: documents.members().map(document_file).collect(),
         };
         self.emit(Body::AnalysisStop { analysis_stop })
     }
@@ -249,5 +333,19 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
         let event =
             Event { ts: self.now, body, severity: Severity::Info, host: self.host.clone(), session: None };
         (self.sink)(&event)
+    }
+}
+
+fn document_file(document: Summary<'_>) -> DocumentFile {
+    let Summary { name, kind, counts, problem } = document;
+    DocumentFile {
+        name: name.to_owned(),
+        kind: kind.name().to_owned(),
+        records: counts.records,
+        observed: counts.observed,
+        unrelated: counts.unrelated,
+        damaged: counts.damaged,
+        beyond: counts.beyond,
+        problem,
     }
 }

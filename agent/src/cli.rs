@@ -1,6 +1,10 @@
 //! The command line: one file per subcommand.
 
 mod analyze;
+mod config;
+mod doctor;
+mod explain;
+mod generate;
 mod progress;
 mod record;
 mod replay;
@@ -9,10 +13,12 @@ mod schema;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Exit code when the privileges for a command are missing.
 pub const EXIT_PRIVILEGE: u8 = 3;
+/// Exit code when the command line or the configuration is wrong.
+const EXIT_USAGE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -48,8 +54,22 @@ enum Command {
     Record(record::RecordArgs),
     /// Write the events of a recording, byte for byte.
     Replay(replay::Args),
-    /// Print the JSON Schema of the events.
-    Schema,
+    /// Tell what a finding means, what decides it, and what to do about it.
+    Explain(explain::Args),
+    /// Check this host's firewall, modules and configuration, without waiting for a call.
+    Doctor(doctor::Args),
+    /// Show the configuration that holds, or every option that there is.
+    Config(config::Args),
+    /// Print the JSON Schema of the events, of the doctor's report, or of the configuration.
+    Schema(schema::Args),
+    /// Print the completions for a shell.
+    Completions(generate::Completions),
+    /// Write manual pages into a folder.
+    #[command(hide = true)]
+    ManPages(generate::ManPages),
+    /// Print the message catalogue of the journal.
+    #[command(hide = true)]
+    JournalCatalogue,
 }
 
 /// Reads the command line and does what it says.
@@ -59,7 +79,13 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Analyze(args) => analyze::main(&args),
         Command::Record(args) => record::main(args),
         Command::Replay(args) => replay::main(&args),
-        Command::Schema => schema::main(),
+        Command::Explain(args) => explain::main(&args),
+        Command::Doctor(args) => doctor::main(&args),
+        Command::Config(args) => config::main(&args),
+        Command::Schema(args) => schema::main(&args),
+        Command::Completions(args) => generate::completions(&args, Cli::command()),
+        Command::JournalCatalogue => generate::journal_catalogue(),
+        Command::ManPages(args) => generate::man_pages(&args, Cli::command()),
     }
 }
 

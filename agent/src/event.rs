@@ -3,9 +3,19 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod auth;
+pub mod books;
 pub mod control;
+pub mod drop;
+pub mod echo;
+pub mod finding;
 pub mod gre;
+pub mod icmp;
+pub mod log;
+pub mod mppe;
+pub mod mtu;
 pub mod ppp;
+pub mod radius;
 pub mod schema;
 pub mod session;
 
@@ -39,7 +49,7 @@ pub struct Event {
 }
 
 /// How much an event matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Normal operation.
@@ -55,10 +65,13 @@ pub enum Severity {
 pub struct SessionRef {
     /// Derived from the call, equal on replay (UUID version 5).
     pub id: Uuid,
-    /// Address of the client (PNS) on the wire, behind NAT the translated one.
-    pub client: Ipv4Addr,
-    /// Address of the server (PAC).
-    pub server: Ipv4Addr,
+    /// Address of the client (PNS) on the wire, behind NAT the translated one. Absent only where a log
+    /// is all there is and does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Ipv4Addr>,
+    /// Address of the server (PAC); absent where a log is all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Ipv4Addr>,
     /// Call id that the client assigned: in the GRE packets sent to the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_call_id: Option<u16>,
@@ -71,6 +84,21 @@ pub struct SessionRef {
     /// Name that the client authenticated with, or tried to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+}
+
+impl SessionRef {
+    /// A call of which nothing is known but that it is one.
+    pub(crate) const fn nameless(id: Uuid) -> Self {
+        Self {
+            id,
+            client: None,
+            server: None,
+            client_call_id: None,
+            server_call_id: None,
+            interface: None,
+            user: None,
+        }
+    }
 }
 
 /// Which end of a call did something.
@@ -124,6 +152,7 @@ impl<T> PerParty<T> {
 /// The fact itself. Each variant holds one object whose name is the event's with `_` for `.`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event")]
+#[expect(clippy::large_enum_variant, reason = "written as a line as soon as it is made; none are kept")]
 pub enum Body {
     /// The agent watches from now on. First line of every stream.
     #[serde(rename = "agent.start")]
@@ -209,10 +238,119 @@ pub enum Body {
         /// Its payload.
         ppp_negotiation: ppp::Negotiation,
     },
+    /// A layer of PPP opened, or failed to.
+    #[serde(rename = "ppp.summary")]
+    PppSummary {
+        /// Its payload.
+        ppp_summary: ppp::Summary,
+    },
+    /// One end proved to the other who it is, or failed to.
+    #[serde(rename = "auth.result")]
+    AuthResult {
+        /// Its payload.
+        auth_result: auth::AuthResult,
+    },
+    /// A PPTP Echo-Request had no reply.
+    #[serde(rename = "control.echo_missed")]
+    ControlEchoMissed {
+        /// Its payload.
+        control_echo_missed: echo::EchoMissed,
+    },
+    /// An LCP Echo-Request had no reply.
+    #[serde(rename = "ppp.echo_missed")]
+    PppEchoMissed {
+        /// Its payload.
+        ppp_echo_missed: echo::EchoMissed,
+    },
     /// The GRE counters of a call since its beginning.
     #[serde(rename = "gre.stats")]
     GreStats {
         /// Its payload.
         gre_stats: gre::GreStats,
+    },
+    /// One end of a call sends, and nothing comes from the other.
+    #[serde(rename = "gre.one_way")]
+    GreOneWay {
+        /// Its payload.
+        gre_one_way: gre::OneWay,
+    },
+    /// IP packets in clear on a call whose ends agreed on encryption.
+    #[serde(rename = "mppe.cleartext")]
+    MppeCleartext {
+        /// Its payload.
+        mppe_cleartext: mppe::Cleartext,
+    },
+    /// One end cannot decrypt, again and again.
+    #[serde(rename = "mppe.reset_storm")]
+    MppeResetStorm {
+        /// Its payload.
+        mppe_reset_storm: mppe::ResetStorm,
+    },
+    /// TCP connections inside the tunnel announce segments that do not fit it.
+    #[serde(rename = "mtu.mss_violation")]
+    MtuMssViolation {
+        /// Its payload.
+        mtu_mss_violation: mtu::MssViolation,
+    },
+    /// An ICMP error about a packet of a call or a control connection.
+    #[serde(rename = "icmp.error")]
+    IcmpError {
+        /// Its payload.
+        icmp_error: icmp::Error,
+    },
+    /// What one address tried on port 1723.
+    #[serde(rename = "control.abuse")]
+    ControlAbuse {
+        /// Its payload.
+        control_abuse: control::Abuse,
+    },
+    /// Decryption of a call stops, or goes on.
+    #[serde(rename = "mppe.stall")]
+    MppeStall {
+        /// Its payload.
+        mppe_stall: mppe::Stall,
+    },
+    /// What entered each stage of a call's way through this host, and what became of it.
+    #[serde(rename = "books")]
+    Books {
+        /// Its payload.
+        books: books::Books,
+    },
+    /// The books have a difference that nobody booked: probes that fire for every packet are attached
+    /// for a time.
+    #[serde(rename = "agent.armed")]
+    AgentArmed {
+        /// Its payload.
+        agent_armed: agent::Armed,
+    },
+    /// These probes are gone again.
+    #[serde(rename = "agent.disarmed")]
+    AgentDisarmed {
+        /// Its payload.
+        agent_disarmed: agent::Disarmed,
+    },
+    /// This host lost packets of a call, or freed them as if it had.
+    #[serde(rename = "drop")]
+    Drop {
+        /// Its payload.
+        drop: drop::Drop,
+    },
+    /// A VPN server asked a RADIUS server something, and what became of it.
+    #[serde(rename = "radius.exchange")]
+    RadiusExchange {
+        /// Its payload.
+        radius_exchange: radius::Exchange,
+    },
+    /// A line of a log.
+    #[serde(rename = "log")]
+    Log {
+        /// Its payload.
+        log: log::Log,
+    },
+    /// What is wrong, and what to do about it.
+    #[serde(rename = "finding")]
+    Finding {
+        /// Its payload.
+        finding: Box<finding::Finding>,
     },
 }

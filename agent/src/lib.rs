@@ -5,13 +5,22 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod books;
 pub mod cli;
+pub mod config;
+pub mod doctor;
 pub mod event;
+pub mod finding;
 pub mod kernel;
+pub mod logs;
+pub mod metrics;
 pub mod observation;
+pub mod privacy;
 pub mod replay;
+mod seldom;
 pub mod session;
 pub mod sink;
 pub mod source;
 pub mod time;
+pub mod windows;
 pub mod wire;

@@ -29,6 +29,7 @@ pub fn replay(recording: &mut Recording, output: &mut impl Write) -> Result<(), 
         stats_interval: Duration::from_nanos(header.stats_interval_ns),
         max_sessions: header.max_sessions as usize,
         idle_limit: Duration::from_nanos(header.idle_limit_ns),
+        all_log_lines: header.all_log_lines,
         ..Config::for_host(header.host.clone())
     });
     let mut events: Vec<Event> = Vec::new();
@@ -46,8 +47,9 @@ pub fn replay(recording: &mut Recording, output: &mut impl Write) -> Result<(), 
             serde_json::to_writer(&mut *output, &event).map_err(io::Error::from)?;
             output.write_all(b"\n")?;
         }
-        // Nobody removes flows from a kernel's map here.
+        // There is no kernel whose maps follow.
         correlator.take_released();
+        correlator.take_paired();
     }
     Ok(())
 }

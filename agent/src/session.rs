@@ -5,29 +5,54 @@
 //! the phases of [`phase`] by what both ends negotiate ([`negotiation`]), and is reported from
 //! [`report`].
 
+mod abuse;
+mod books;
 mod call;
+mod calls;
 mod connection;
 mod control;
+mod directory;
 mod discovery;
+mod drop;
+mod echo;
+mod encryption;
+mod icmp;
+mod inner;
+mod interfaces;
 mod link;
-mod negotiation;
+mod logs;
+pub mod negotiation;
 mod phase;
+mod radius;
 mod report;
+mod silence;
+mod stall;
+mod tcp;
 mod traffic;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use call::{Call, ConnectionKey, Serial};
-use connection::Connection;
+use books::Ledger;
+pub use books::Sums as BookSums;
+use call::{Call, Serial};
+use calls::Calls;
+use connection::Connections;
+use directory::Directory;
 use discovery::{Strangers, Tombstones};
+use interfaces::Interfaces;
+use logs::Logs;
+pub use logs::Offset as ClockOffset;
+use radius::Exchanges;
 
 use crate::event::Event;
 use crate::event::session::{Cause, Phase};
-use crate::observation::{FlowKey, Observation, PppInterface, What};
+use crate::finding::Engine;
+use crate::observation::{FlowKey, Observation, What};
 use crate::time::Timestamp;
 
 /// How soon after the start calls are searched that were up before.
@@ -44,6 +69,10 @@ pub struct Config {
     pub max_sessions: usize,
     /// A call without control segment and GRE packet for this long is over.
     pub idle_limit: Duration,
+    /// What daemons say makes sessions: there is no wire to see them on.
+    pub sessions_from_logs: bool,
+    /// Every line of a log makes an event, also the debug dump.
+    pub all_log_lines: bool,
 }
 
 impl Config {
@@ -55,6 +84,8 @@ impl Config {
             max_sessions: 4096,
             // PPTP ends send an Echo-Request after 60 s of silence (RFC 2637, section 2.5).
             idle_limit: Duration::from_secs(300),
+            sessions_from_logs: false,
+            all_log_lines: false,
         }
     }
 }
@@ -72,18 +103,24 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Correlator {
     config: Config,
-    calls: BTreeMap<Serial, Call>,
+    calls: Calls,
     next_serial: Serial,
-    connections: BTreeMap<ConnectionKey, Connection>,
+    connections: Connections,
     /// Which call a direction belongs to.
     flows: BTreeMap<FlowKey, Serial>,
     strangers: Strangers,
+    logs: Logs,
     tombstones: Tombstones,
-    ppp_interfaces: BTreeMap<u32, PppInterface>,
-    /// Calls that something must be done about, and when.
-    deadlines: BTreeSet<(Timestamp, Serial)>,
-    /// Calls in order of arrival that had no call id yet when they came.
-    half_open: VecDeque<Serial>,
+    directory: Directory,
+    exchanges: Exchanges,
+    interfaces: Interfaces,
+    /// Calls that are looked at before the next statistics, and when.
+    looks: BTreeSet<(Timestamp, Serial)>,
+    /// Counters of each pppN, by its name.
+    tunnels: BTreeMap<String, inner::Tunnel>,
+    /// What each address tries on port 1723.
+    sources: abuse::Sources,
+    ledger: Ledger,
     next_stats: Option<Timestamp>,
     /// When the flow map is searched for calls that nobody knows yet, and how long the wait for that
     /// was; statistics take over when the waits have become as long as their interval.
@@ -92,27 +129,39 @@ pub struct Correlator {
     wants_flows: bool,
     /// Flows of ended calls, to be taken out of the kernel's map.
     released: Vec<FlowKey>,
+    /// The two directions of calls, to be made known to the kernel.
+    paired: Vec<(FlowKey, FlowKey)>,
     evicted: u64,
+    /// Draws the conclusions from what the rest of this reports.
+    findings: Engine,
 }
 
 impl Correlator {
     /// An empty correlator.
     pub fn new(config: Config) -> Self {
+        let findings = Engine::new(config.host.clone());
         Self {
             config,
-            calls: BTreeMap::new(),
+            findings,
+            calls: Calls::default(),
             next_serial: 0,
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             flows: BTreeMap::new(),
             strangers: Strangers::default(),
+            logs: Logs::default(),
             tombstones: Tombstones::default(),
-            ppp_interfaces: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            half_open: VecDeque::new(),
+            directory: Directory::default(),
+            exchanges: Exchanges::default(),
+            interfaces: Interfaces::default(),
+            looks: BTreeSet::new(),
+            tunnels: BTreeMap::new(),
+            sources: abuse::Sources::default(),
+            ledger: Ledger::default(),
             next_stats: None,
             next_search: None,
             wants_flows: false,
             released: Vec::new(),
+            paired: Vec::new(),
             evicted: 0,
         }
     }
@@ -130,13 +179,40 @@ impl Correlator {
     pub fn observe(&mut self, observation: &Observation, out: &mut Vec<Event>) {
         let at = observation.at;
         self.begin(at);
+        self.findings.note(observation);
+        let said = out.len();
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
             What::Flow(key, direction, flow) => self.flow(at, *key, *direction, flow),
             What::PppInterface(interface) => self.ppp_interface(at, interface, out),
             What::InterfaceGone(index) => {
-                self.ppp_interfaces.remove(index);
+                self.inner_gone(*index);
+                self.interface_gone(*index);
+            }
+            What::Inner(index, direction, inner) => self.inner(*index, *direction, inner),
+            What::Icmp(error) => self.icmp(at, error, out),
+            What::Limited { source, packets } => {
+                self.sources.note(at, *source, |tally| tally.limited += packets);
+            }
+            What::Unit(counts) => self.unit_counts(at, counts),
+            What::Call(counts) => self.call_counts(counts),
+            What::Look { drops_at } => self.look(*drops_at),
+            What::Drop(drop) => self.dropped(at, drop, out),
+            What::Radius(radius) => self.radius(at, radius, out),
+            What::Log(log) if windows::is_windows(log) => self.windows_event(at, observation.clock, log, out),
+            What::Log(log) => self.log_line(at, observation.clock, log, out),
+            What::Process(process) => self.process(*process),
+        }
+        self.directory.read(out.get(said..).unwrap_or_default());
+        self.conclude(said, out);
+    }
+
+    /// Lets findings follow the events of `out` from `from` on.
+    fn conclude(&mut self, from: usize, out: &mut Vec<Event>) {
+        if out.len() > from {
+            for event in out.split_off(from) {
+                self.findings.take(event, out);
             }
         }
     }
@@ -145,14 +221,16 @@ impl Correlator {
     /// [`Self::wanted_flows`] should be observed.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         self.begin(now);
+        let said = out.len();
         self.wants_flows = false;
-        while let Some(&(deadline, serial)) = self.deadlines.first()
-            && deadline <= now
-        {
-            self.deadlines.pop_first();
+        while let Some(serial) = self.next_due(now) {
             self.expire(now, serial, out);
         }
+        self.run_looks(now, out);
+        self.report_abuse(now, false, out);
         self.adopt_strangers(now, out);
+        self.radius_timeouts(now, out);
+        self.search_groups(now);
         if let Some((due, wait)) = self.next_search
             && due <= now
         {
@@ -166,19 +244,33 @@ impl Correlator {
             self.report_moved(now, false, out);
             self.sweep(now, out);
         }
+        self.directory.read(out.get(said..).unwrap_or_default());
+        self.conclude(said, out);
+        self.findings.advance(now, out);
     }
 
     /// The last figures of every call that goes on, before the agent ends.
     pub fn finish(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+        let from = out.len();
         self.adopt_strangers(now, out);
         self.report_moved(now, true, out);
+        self.report_abuse(now, true, out);
+        self.radius_finish(now, out);
+        self.end_closing_groups(out);
+        self.conclude(from, out);
+        self.findings.finish(now, out);
     }
 
     /// When [`Self::advance`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let timer = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let timer = self.calls.next_deadline();
         let search = self.next_search.map(|(due, _)| due);
-        [timer, self.next_stats, search, self.strangers.next_deadline()].into_iter().flatten().min()
+        let wait = self.findings.next_deadline();
+        let strangers = self.strangers.next_deadline();
+        let exchanges = self.exchanges.next_deadline();
+        let look = self.looks.first().map(|&(at, _)| at);
+        let others = [look, self.sources.next_deadline(), strangers, exchanges, wait];
+        [timer, self.next_stats, search].into_iter().chain(others).flatten().min()
     }
 
     /// Whether every flow is wanted before `advance(now)`: statistics are due, or calls are searched.
@@ -191,12 +283,9 @@ impl Correlator {
     /// Flows whose counters are wanted before `advance(now)`: something is due for their calls,
     /// perhaps their end.
     pub fn wanted_flows(&self, now: Timestamp) -> Vec<FlowKey> {
-        self.deadlines
-            .iter()
-            .take_while(|(deadline, _)| *deadline <= now)
-            .filter_map(|(_, serial)| self.calls.get(serial))
-            .flat_map(Call::flows)
-            .collect()
+        let looked_at = self.looks.iter().take_while(|(at, _)| *at <= now).map(|(_, serial)| *serial);
+        let due = self.calls.due(now).chain(looked_at);
+        due.filter_map(|serial| self.calls.get(serial)).flat_map(Call::flows).collect()
     }
 
     /// Flows of calls that ended since the last time this was asked.
@@ -204,30 +293,33 @@ impl Correlator {
         std::mem::take(&mut self.released)
     }
 
+    /// Pairs of flows that became known as the directions of one call since the last time this was
+    /// asked.
+    pub fn take_paired(&mut self) -> Vec<(FlowKey, FlowKey)> {
+        std::mem::take(&mut self.paired)
+    }
+
     /// Sums over all calls.
     pub fn totals(&self) -> Totals {
         Totals { live: self.calls.len() as u64, evicted: self.evicted }
-    }
-
-    /// Whether the call is worth less than a new one: it has no call id yet.
-    fn is_half_open(call: &Call) -> bool {
-        call.client_call_id.is_none() && call.server_call_id.is_none() && !call.phases.is_ending()
     }
 
     /// Makes room for one more call that has no call id yet, and says whether there is room.
     /// Such calls may take a quarter of the table; the oldest of them goes first, so that a flood
     /// of connections can neither fill the table nor end a call that stands.
     fn make_room(&mut self, at: Timestamp, out: &mut Vec<Event>) -> bool {
-        let calls = &self.calls;
-        self.half_open.retain(|serial| calls.get(serial).is_some_and(Self::is_half_open));
         let limit = (self.config.max_sessions / 4).max(1);
         let full = self.calls.len() >= self.config.max_sessions;
-        if (full || self.half_open.len() >= limit)
-            && let Some(oldest) = self.half_open.pop_front()
+        if (full || self.calls.half_open() >= limit)
+            && let Some(oldest) = self.calls.oldest_half_open()
         {
             self.evicted += 1;
+            let connection = self.calls.get(oldest).and_then(|call| call.connection);
             self.begin_closing(at, oldest, Cause::Evicted, None, out);
             self.end(at, oldest, out);
+            if let Some(key) = connection {
+                self.connections.remove_idle(&key);
+            }
         }
         if self.calls.len() < self.config.max_sessions {
             return true;
@@ -236,23 +328,21 @@ impl Correlator {
         false
     }
 
-    /// Sets when the call must be looked at again.
-    fn reschedule(&mut self, serial: Serial, previous: Option<Timestamp>) {
-        let deadline = self.calls.get(&serial).and_then(|call| call.deadline);
-        if previous != deadline {
-            if let Some(previous) = previous {
-                self.deadlines.remove(&(previous, serial));
-            }
-            if let Some(deadline) = deadline {
-                self.deadlines.insert((deadline, serial));
-            }
-        }
+    /// Connections held at most: each call has one, as many more may be without.
+    const fn max_connections(&self) -> usize {
+        self.config.max_sessions.saturating_mul(2)
+    }
+
+    /// The next call whose deadline has come, which is taken off it.
+    fn next_due(&mut self, now: Timestamp) -> Option<Serial> {
+        let serial = self.calls.due(now).next()?;
+        self.calls.change(serial, |call| call.deadline = None)?;
+        Some(serial)
     }
 
     /// A call's deadline has come.
     fn expire(&mut self, now: Timestamp, serial: Serial, out: &mut Vec<Event>) {
-        let Some(call) = self.calls.get_mut(&serial) else { return };
-        call.deadline = None;
+        let Some(call) = self.calls.get(serial) else { return };
         match call.phases.current() {
             Phase::Closed => self.end(now, serial, out),
             Phase::Closing => {
@@ -280,12 +370,9 @@ impl Correlator {
             self.begin_closing(now, serial, Cause::Idle, None, out);
             self.close(now, serial, Cause::Idle, None, out);
         }
-        let calls = &self.calls;
-        self.connections.retain(|_, connection| {
-            connection.calls.retain(|serial| calls.contains_key(serial));
-            !connection.calls.is_empty() || connection.last_seen + limit > now
-        });
+        self.connections.sweep(now, limit);
         self.tombstones.sweep(now);
         self.strangers.sweep(now);
+        self.sweep_logs(now);
     }
 }

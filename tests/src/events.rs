@@ -72,6 +72,8 @@ pub struct Session {
     pub server_call_id: Option<u64>,
     /// Body of its last `gre.stats`.
     pub gre_stats: Option<Value>,
+    /// It was up before the agent, and met by its traffic.
+    pub is_met: bool,
 }
 
 impl Session {
@@ -105,6 +107,7 @@ pub fn sessions(events: &[Event]) -> Vec<Session> {
         if event.name == "gre.stats" {
             session.gre_stats = Some(event.body().clone());
         }
+        session.is_met |= event.name == "session.start" && event.body()["origin"] == "traffic";
     }
     sessions
 }

@@ -44,7 +44,7 @@ struct Writer<W> {
 /// Ends of call number `index`: address, port, call id of the client; call id of the server.
 fn ends(index: u32) -> ([u8; 4], u16, u16, u16) {
     let [_, high, middle, low] = index.to_be_bytes();
-    ([10, high, middle, low], 1024 + (index % 60_000) as u16, (index + 1) as u16, (index + 7) as u16)
+    ([10, high, middle, low], 2048 + (index % 60_000) as u16, (index + 1) as u16, (index + 7) as u16)
 }
 
 /// Writes a pcap file (little-endian, microseconds, Ethernet).
@@ -130,8 +130,8 @@ impl<W: Write> Writer<W> {
         let reply = [&ids[..], &[1, 0, 0, 0, 0, 0x98, 0x96, 0x80, 0, 64, 0, 0, 0, 0, 0, 0]].concat();
         self.tcp(index, false, 5157, 1325, 0x18, &message(8, &reply))?;
 
-        let magic = [5, 6, 1, 2, 3, 4];
-        let demand = [&[3, 5, 0xc2, 0x23, 0x81][..], &magic].concat();
+        let (client_magic, server_magic) = ([5, 6, 1, 2, 3, 4], [5, 6, 5, 6, 7, 8]);
+        let demand = [&[3, 5, 0xc2, 0x23, 0x81][..], &server_magic].concat();
         let mppe = [18, 6, 1, 0, 0, 0x40];
         let server_address = [3, 6, 10, 255, 0, 1];
         let [_, high, middle, low] = index.to_be_bytes();
@@ -139,9 +139,9 @@ impl<W: Write> Writer<W> {
         let challenge = [&[16][..], &[7; 16], b"pptpd"].concat();
         let response = [&[49][..], &[7; 49], format!("user{index}").as_bytes()].concat();
         let frames: [(bool, u16, u8, u8, &[u8]); 17] = [
-            (true, 0xc021, 1, 0, &magic),
+            (true, 0xc021, 1, 0, &client_magic),
             (false, 0xc021, 1, 1, &demand),
-            (false, 0xc021, 2, 0, &magic),
+            (false, 0xc021, 2, 0, &client_magic),
             (true, 0xc021, 2, 1, &demand),
             (false, 0xc223, 1, 9, &challenge),
             (true, 0xc223, 2, 9, &response),

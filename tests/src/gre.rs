@@ -9,6 +9,8 @@ pub struct Gre<'a> {
     pub sequence: Option<u32>,
     /// Acknowledgement number.
     pub acknowledgement: Option<u32>,
+    /// Payload length in the header, bytes.
+    pub length: u16,
     /// PPP frame, as far as it was captured.
     pub payload: &'a [u8],
 }
@@ -24,7 +26,7 @@ pub fn parse(packet: &[u8]) -> Option<Gre<'_>> {
     if !is_pptp || header[0] & 0x20 == 0 || header[0] & (CHECKSUM | ROUTING) != 0 {
         return None;
     }
-    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let length = u16::from_be_bytes([header[4], header[5]]);
     let call_id = u16::from_be_bytes([header[6], header[7]]);
     let mut rest = &packet[8..];
     let mut word = |present: bool| -> Option<Option<u32>> {
@@ -37,7 +39,8 @@ pub fn parse(packet: &[u8]) -> Option<Gre<'_>> {
     };
     let sequence = word(header[0] & 0x10 != 0)?;
     let acknowledgement = word(header[1] & 0x80 != 0)?;
-    Some(Gre { call_id, sequence, acknowledgement, payload: &rest[..rest.len().min(length)] })
+    let payload = &rest[..rest.len().min(usize::from(length))];
+    Some(Gre { call_id, sequence, acknowledgement, length, payload })
 }
 
 impl Gre<'_> {

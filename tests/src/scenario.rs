@@ -56,6 +56,9 @@ pub struct Scenario {
     pub agent: Agent,
     /// What the guest does: bash, with the functions of `tests/lab/guest/lab.sh`.
     pub script: String,
+    /// Whether nothing may be lost inside the host, and nothing be missing.
+    #[serde(default)]
+    pub healthy: bool,
     /// What is broken by `break_it`.
     pub fault: Option<Fault>,
     /// What is compared with the ground truth as a whole.
@@ -73,12 +76,41 @@ pub struct Scenario {
     /// Lines that must be in a log.
     #[serde(default)]
     pub log: Vec<LogCheck>,
+    /// What the agent must conclude.
+    #[serde(default)]
+    pub finding: Vec<FindingCheck>,
+}
+
+impl Scenario {
+    /// Whether the agent is given the server's log: always, unless the scenario has no log followed.
+    pub fn follows_server_log(&self) -> bool {
+        !self.agent.args.iter().any(|argument| argument == "--no-logs") && !self.script.contains("--no-logs")
+    }
+
+    /// Whether the agent writes an event for each line of the logs.
+    pub fn writes_every_line(&self) -> bool {
+        self.agent.args.iter().any(|argument| argument == "--all-log-lines")
+    }
+}
+
+/// What takes calls on the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Daemon {
+    /// pptpd, started before the script.
+    #[default]
+    Pptpd,
+    /// Nothing: the script makes its calls in the kernel, or none.
+    None,
 }
 
 /// Options of the server, besides the lab's own.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
+    /// What takes calls.
+    #[serde(default)]
+    pub daemon: Daemon,
     /// Lines added to pppd's options: a later one overrides an earlier one.
     #[serde(default)]
     pub options: Vec<String>,
@@ -136,6 +168,9 @@ pub enum Compare {
     Up,
     /// The last `gre.stats` of each session are the packets of the capture.
     Gre,
+    /// The frames of pppd's debug dump are those that the agent saw on the wire. For runs in which no frame
+    /// is lost.
+    Dump,
     /// The books of the ring are the control segments and negotiation frames of the capture. Always
     /// compared; may be named for the reader.
     Ring,
@@ -210,6 +245,25 @@ pub struct LogCheck {
     pub min: Option<u64>,
     /// At most so many.
     pub max: Option<u64>,
+}
+
+/// The `expect` of a situation in which nothing harmful may be concluded.
+pub const NO_FINDING: &str = "none";
+
+/// What the agent must conclude about a fault.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingCheck {
+    /// Code of the finding: it must stand, and no other cause and nothing else that is harmful.
+    /// [`NO_FINDING`]: nothing harmful may stand.
+    pub expect: String,
+    /// The `mark` of the script that the fault began with; without it the whole run is meant.
+    pub fault: Option<String>,
+    /// What is broken, in words.
+    pub about: Option<String>,
+    /// Codes that may stand besides.
+    #[serde(default)]
+    pub also: Vec<String>,
 }
 
 macro_rules! has_range {

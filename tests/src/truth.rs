@@ -10,6 +10,7 @@ use crate::control::{Message, Messages};
 use crate::gre;
 use crate::model::{Books, Model};
 use crate::packet::{self, Ip, Tcp};
+use crate::payload::{Acks, Payloads};
 use crate::stream::Stream;
 use crate::time::Nanos;
 
@@ -51,6 +52,18 @@ pub struct Direction {
     /// Sequence accounting.
     #[serde(flatten)]
     pub books: Books,
+    /// What they carry.
+    #[serde(flatten)]
+    pub payloads: Payloads,
+    /// How they were acknowledged.
+    pub acks: Acks,
+}
+
+impl Direction {
+    /// Packets that carry user traffic: neither negotiation nor bare acknowledgement.
+    pub const fn data(&self) -> u64 {
+        self.packets.saturating_sub(self.ack_only).saturating_sub(self.negotiation)
+    }
 }
 
 /// One call.
@@ -80,7 +93,7 @@ pub struct Call {
 pub struct Truth {
     /// Calls in the order of their requests.
     pub calls: Vec<Call>,
-    /// TCP segments from or to port 1723 inside the window with payload, SYN, FIN or RST.
+    /// TCP segments from or to port 1723 inside the window.
     pub control_segments: u64,
     /// PPP negotiation frames inside the window.
     pub negotiation_frames: u64,
@@ -111,6 +124,14 @@ pub fn from_frames(frames: &[Frame<'_>], window: Window) -> Truth {
     reader.finish()
 }
 
+/// A packet of a call, as far as acknowledgements go.
+struct Passage {
+    at: Nanos,
+    side: usize,
+    sequence: Option<u32>,
+    acknowledgement: Option<u32>,
+}
+
 struct Side {
     call: usize,
     from_client: bool,
@@ -128,6 +149,7 @@ struct Reader {
     window: Window,
     truth: Truth,
     sides: Vec<Side>,
+    passages: Vec<Passage>,
     /// The newest call of each flow: ids are used again after a server has restarted.
     flows: HashMap<Flow, usize>,
     fragments: HashMap<(Ipv4Addr, Ipv4Addr, u16), usize>,
@@ -140,6 +162,7 @@ impl Default for Reader {
             window: Window::ALL,
             truth: Truth::default(),
             sides: Vec::new(),
+            passages: Vec::new(),
             flows: HashMap::new(),
             fragments: HashMap::new(),
             connections: HashMap::new(),
@@ -153,8 +176,7 @@ impl Reader {
         if !to_server && segment.source_port != PPTP_PORT {
             return;
         }
-        let is_control = !segment.payload.is_empty() || segment.syn || segment.fin || segment.rst;
-        if is_control && self.window.contains(at) {
+        if self.window.contains(at) {
             self.truth.control_segments += 1;
         }
         let key = (ip.source, segment.source_port, ip.destination, segment.destination_port);
@@ -248,13 +270,45 @@ impl Reader {
             self.fragments.insert(fragments, index);
         }
         match packet.sequence {
-            Some(number) => side.model.record(number),
+            Some(number) => {
+                side.model.record(number);
+                side.direction.payloads.record(&packet);
+            }
             None if packet.acknowledgement.is_some() => side.direction.ack_only += 1,
             None => {}
+        }
+        self.passages.push(Passage {
+            at,
+            side: index,
+            sequence: packet.sequence,
+            acknowledgement: packet.acknowledgement,
+        });
+    }
+
+    /// How the packets were acknowledged. In the order of their times, which for what comes in are those
+    /// of its arrival: the capturing program sees it when it is handled, perhaps behind packets that were
+    /// sent meanwhile.
+    fn acknowledge(&mut self) {
+        self.passages.sort_by_key(|passage| passage.at);
+        let mut seen = vec![false; self.sides.len()];
+        for passage in &self.passages {
+            seen[passage.side] = true;
+            // The sides of a call are made together; the newest other one is it.
+            let Side { call, from_client, .. } = self.sides[passage.side];
+            let other =
+                self.sides.iter().rposition(|other| other.call == call && other.from_client != from_client);
+            if let Some(number) = passage.sequence {
+                let can_sample = other.is_some_and(|other| seen[other]);
+                self.sides[passage.side].direction.acks.sent(passage.at, number, can_sample);
+            }
+            if let (Some(other), Some(number)) = (other, passage.acknowledgement) {
+                self.sides[other].direction.acks.acknowledged(passage.at, number);
+            }
         }
     }
 
     fn finish(mut self) -> Truth {
+        self.acknowledge();
         for side in &self.sides {
             let call = &mut self.truth.calls[side.call];
             let direction = if side.from_client { &mut call.from_client } else { &mut call.from_server };
@@ -311,7 +365,7 @@ mod tests {
         all.push(gre(true, 5, Some(2), None, b"\xfd...."));
         all.push(gre(true, 5, None, Some(0), b""));
         let truth = truth(all, Window::ALL);
-        assert_eq!(truth.control_segments, 4);
+        assert_eq!(truth.control_segments, 5);
         assert_eq!(truth.negotiation_frames, 2);
         let [call] = &truth.calls[..] else { panic!("{truth:?}") };
         assert_eq!((call.client_call_id, call.server_call_id), (77, Some(5)));
@@ -325,6 +379,8 @@ mod tests {
                 negotiation: 1,
                 fragments: 0,
                 books: Books { received: 2, missing: 1, ..Books::default() },
+                payloads: call.from_client.payloads,
+                acks: call.from_client.acks,
             }
         );
         assert_eq!(call.from_server.packets, 1);

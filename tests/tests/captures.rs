@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use flate2::{Compression, write::GzEncoder};
 use formats::{packets, pcap, pcapng, relink};
 use pptpscope::analysis::{self, Options};
+use pptpscope::sink::account::Account;
 use pptpscope::source::capture::{Captures, Copies, Input};
 use pptpscope_tests::events::{self, Event};
 use pptpscope_tests::generate::{self, Plan};
@@ -40,6 +41,16 @@ fn analyze_with(files: Vec<Vec<u8>>, options: &Options) -> Vec<Event> {
     )
     .unwrap();
     events::parse(&text).unwrap()
+}
+
+/// What `pptpscope analyze` without `--json` writes.
+fn account(file: Vec<u8>) -> String {
+    let mut captures = Captures::default();
+    captures.add("test".into(), Ok(Input::new(Cursor::new(file), None).unwrap()));
+    let (mut account, mut text) = (Account::new(false), Vec::new());
+    analysis::run(&mut captures, &Options::default(), || {}, |event| account.event(event, &mut text))
+        .unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 fn analyze(file: Vec<u8>) -> Vec<Event> {
@@ -94,6 +105,28 @@ fn a_generated_capture_is_what_the_second_opinion_says() {
     assert_eq!(up.body()["user"], "user1");
     assert_eq!(up.body()["mppe"]["bits"], 128);
     assert_eq!(up.body()["client_address"], "172.16.0.1");
+}
+
+#[test]
+fn the_account_of_a_call_tells_what_came_of_each_layer() {
+    let text = account(generated(&Plan { calls: 1, ..PLAN }));
+    let begins = |label: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(label));
+        line.unwrap_or_else(|| panic!("no {label:?} in:\n{text}")).trim_start().to_owned()
+    };
+    for (label, wanted) in [
+        (
+            "lcp ",
+            "client magic_number 0x01020304 agreed; server authentication_protocol ms_chap_v2, magic_number 0x05060708 agreed",
+        ),
+        ("auth ", "success, ms_chap_v2, user0"),
+        ("ccp ", "agreed"),
+        ("ipcp ", "client"),
+    ] {
+        let line = begins(label);
+        assert!(line.contains(wanted), "{line}");
+    }
+    assert!(begins("lcp ").starts_with("lcp      opened after"), "{text}");
 }
 
 #[test]
@@ -356,6 +389,20 @@ fn the_successful_session_is_read_rightly() {
     let infos = messages.iter().filter(|event| event.body()["message"] == "set_link_info");
     assert_eq!(infos.count(), 2);
     assert!(events.iter().all(|event| event.value["severity"] != "warning"), "no failure");
+
+    let proof = find(&events, "auth.result")[0].body();
+    assert_eq!((&proof["outcome"], &proof["protocol"]), (&"success".into(), &"ms_chap_v2".into()));
+    assert_eq!((&proof["identity"], &proof["attempt"]), (&"lulu".into(), &1.into()));
+    assert!(proof["response_ns"].as_u64() > Some(0) && proof["result_ns"].as_u64() > Some(0));
+    let outcomes: Vec<_> = find(&events, "ppp.summary")
+        .iter()
+        .map(|event| (event.body()["protocol"].as_str().unwrap(), event.body()["outcome"].as_str().unwrap()))
+        .collect();
+    // The server speaks no IPv6, and says so.
+    let expected = [("lcp", "opened"), ("ipv6cp", "rejected"), ("ccp", "opened"), ("ipcp", "opened")];
+    assert_eq!(outcomes, expected);
+    let software = (&up["client_peer"]["software"], &up["server_peer"]["software"]);
+    assert_eq!(software, (&"microsoft".into(), &"pptpd".into()));
 }
 
 #[test]
@@ -367,6 +414,9 @@ fn the_start_failure_is_a_server_that_never_sent_lcp() {
     assert_eq!(end["last_phase"], "lcp");
     assert_eq!((&end["reason"], &end["by"]), (&"tcp_fin".into(), &"server".into()));
     assert_eq!((&end["from_server"]["packets"], &end["from_client"]["packets"]), (&0.into(), &1.into()));
+    let link = &end["negotiation"][0];
+    assert_eq!((&link["protocol"], &link["outcome"]), (&"lcp".into(), &"unanswered".into()));
+    assert_eq!((&link["client"]["requests"], &link["server"]["requests"]), (&1.into(), &0.into()));
     // Each packet of the server is in the file twice.
     assert_eq!(events.last().unwrap().body()["copies"], 8);
     assert_eq!(find(&events, "control.message").len(), 5);

@@ -128,7 +128,7 @@ fn hostile_recordings_are_refused() {
     assert!(matches!(open(vec![]), Err(Error::NoRecording(_))));
     assert!(matches!(open(gzip("{}\n")), Err(Error::NoRecording(_))));
     let header = serde_json::to_string(&Header::new("h".into(), 1, 0, 0)).unwrap();
-    let later = header.replace("\"version\":1", "\"version\":9");
+    let later = header.replace("\"version\":2", "\"version\":9");
     assert!(matches!(open(gzip(&(later + "\n"))), Err(Error::Version(9))));
     let (_, done) = play(gzip(&format!("{header}\n{{\"observe\":{{}}}}\n")));
     assert!(matches!(done, Err(ReplayError::Recording(Error::Damaged { entry: 1, .. }))), "{done:?}");

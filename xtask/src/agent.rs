@@ -23,21 +23,55 @@ pub(crate) fn cargo() -> Result<Command> {
     Ok(cargo)
 }
 
+/// What the compiler takes its time for: profiles of the workspace's `Cargo.toml`.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// As it is shipped and measured.
+    Release,
+    /// As it is tested: built in a fraction of the time.
+    Lab,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Lab => "lab",
+        }
+    }
+}
+
 /// Builds the agent and returns its path.
 ///
 /// # Errors
 /// When it cannot be built.
-pub(crate) fn build() -> Result<PathBuf> {
+pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
+    programs(profile, &["--package", "pptpscope"], "pptpscope")
+}
+
+/// Builds the agent and the lab's own programs, and returns the folder that holds them.
+///
+/// # Errors
+/// When one cannot be built.
+pub(crate) fn build_for_lab(profile: Profile) -> Result<PathBuf> {
+    let packages = ["--package", "pptpscope", "--package", "pptpscope-tests", "--bins"];
+    let mut path = programs(profile, &packages, "kernel-call")?;
+    path.pop();
+    Ok(path)
+}
+
+/// Builds static programs, and returns the path of one of them.
+fn programs(profile: Profile, which: &[&str], name: &str) -> Result<PathBuf> {
     let mut cargo = cargo()?;
     progress("building the agent");
-    cargo.args(["build", "--release", "--locked", "--package", "pptpscope", "--target", paths::TARGET]);
+    cargo.args(["build", "--profile", profile.name(), "--locked", "--target", paths::TARGET]).args(which);
     // With --target these flags reach neither build scripts nor procedural macros; the variable of the
     // target leaves every other build alone.
     cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
     run_command(&mut cargo).context("the agent does not build")?;
-    let program = paths::target().join(paths::TARGET).join("release/pptpscope");
+    let program = paths::target().join(paths::TARGET).join(profile.name()).join(name);
     if !program.is_file() {
-        bail!("cargo built the agent, but not as {}", program.display());
+        bail!("cargo built {name}, but not as {}", program.display());
     }
     Ok(program)
 }
@@ -47,7 +81,7 @@ pub(crate) fn build() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be built or started.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
-    let program = build()?;
+    let program = build(Profile::Release)?;
     let arguments: Vec<&str> = std::iter::once("run").chain(arguments.iter().map(String::as_str)).collect();
     let mut command = as_root("attaching programs to the kernel", &program.to_string_lossy(), &arguments)?;
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;

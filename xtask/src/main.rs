@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod fuzz;
 mod lab;
+mod package;
 mod paths;
 mod setup;
 mod test;
@@ -50,6 +51,8 @@ enum Task {
     },
     /// Throw random input at decoders, readers and correlator.
     Fuzz(fuzz::Arguments),
+    /// Make the Debian package and check it.
+    Package(package::Arguments),
     /// Format, lints, unit tests, native tests, lab scenarios, schema.
     Test(test::Arguments),
 }
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     console::start();
     let done = match Arguments::parse().task {
         Task::Setup => setup::everything().map(|()| true),
-        Task::Build => agent::build().map(|path| {
+        Task::Build => agent::build(agent::Profile::Release).map(|path| {
             println!("{}", path.display());
             true
         }),
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Lab { task } => lab::task(task),
         Task::Bench { task } => bench::bench(&task),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
+        Task::Package(arguments) => package::package(&arguments),
         Task::Test(arguments) => test::test(&arguments),
     };
     match done {

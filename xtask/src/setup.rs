@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cache;
-use crate::command::{as_root, exists, line, output, run};
+use crate::command::{as_root, exists, line, output, run, run_quietly};
 use crate::console::progress;
 
 /// Links the kernel programs. This version uses the LLVM of the pinned compiler.
@@ -88,6 +88,27 @@ fn bpf_linker() -> Result<PathBuf> {
 /// Names the command that installs them when it cannot be run here.
 pub(crate) fn lab_packages() -> Result<()> {
     packages(PACKAGES)
+}
+
+/// Prometheus' tool that checks metrics and alert rules: taken out of Debian's package, because installing that
+/// would start a server.
+///
+/// # Errors
+/// When the package cannot be had.
+pub(crate) fn promtool() -> Result<PathBuf> {
+    let root = cache::entry("tools", "prometheus", |root| {
+        progress("unpacking   promtool, from Debian's package prometheus");
+        std::fs::create_dir_all(root)?;
+        run_quietly(Command::new("apt-get").current_dir(root).args(["download", "prometheus"]))
+            .context("promtool is needed to check metrics and alert rules")?;
+        for entry in std::fs::read_dir(root)? {
+            let deb = entry?.path();
+            run_quietly(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(root))?;
+            std::fs::remove_file(deb)?;
+        }
+        Ok(())
+    })?;
+    Ok(root.join("usr/bin/promtool"))
 }
 
 /// Installs Debian packages, each with what it is for.

@@ -13,7 +13,7 @@ use crate::command::{line, output};
 use crate::console::{Style, outcome, paint, progress, seconds};
 use crate::lab::qemu::Accel;
 use crate::lab::{self, Lab, MachineArguments};
-use crate::{agent, fuzz, paths, setup};
+use crate::{agent, fuzz, package, paths, setup};
 
 /// `cargo xtask test`.
 #[derive(Args)]
@@ -40,6 +40,8 @@ enum Step {
     Unit,
     /// The committed schema is the one that the program prints.
     Schema,
+    /// The Debian package: its files, lintian, its unit.
+    Package,
     /// Each fuzz target for a minute.
     Fuzz,
     /// All scenarios of the lab on kernel 6.1.
@@ -83,6 +85,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<bool> {
             Step::Clippy => clippy()?,
             Step::Unit => unit()?,
             Step::Schema => schema()?,
+            Step::Package => Tally::one(package::package(&package::Arguments::quick())?),
             Step::Fuzz => Tally::one(fuzz::fuzz(&fuzz::Arguments::minute())?),
             Step::Lab => scenarios(arguments.jobs)?,
         };
@@ -122,7 +125,7 @@ fn clippy() -> Result<Tally> {
 fn unit() -> Result<Tally> {
     setup::lab_packages()?;
     let mut command = agent::cargo()?;
-    command.args(["test", "--locked", "--no-fail-fast"]);
+    command.args(["test", "--locked", "--no-fail-fast"]).env("PPTPSCOPE_PROMTOOL", setup::promtool()?);
     progress(&line(&command));
     let mut child = command
         .stdin(Stdio::null())
@@ -158,7 +161,7 @@ fn summary(line: &str) -> Option<Tally> {
 fn schema() -> Result<Tally> {
     let path = paths::workspace().join("docs/schema/events-1.json");
     let committed = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let program = agent::build()?;
+    let program = agent::build(agent::Profile::Lab)?;
     let printed = output(Command::new(&program).arg("schema"))?;
     if printed == committed {
         return Ok(Tally::one(true));

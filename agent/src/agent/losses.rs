@@ -1,30 +1,38 @@
 //! `agent.loss`: what was lost since the last report, stage by stage.
 
+use std::collections::BTreeMap;
+
 use crate::event::agent::{Loss, LossStage, Status};
 
 const RING: &str = "raise --ring-bytes, or find out what keeps the agent from reading";
 const SESSIONS: &str = "raise --max-sessions";
-const OUTPUT: &str = "read standard output faster, or write it to a file";
+const OUTPUT: &str = "the receiver of this sink is too slow or away; a larger `buffer` bridges more";
 const NETLINK: &str = "none needed: the devices were listed anew";
+const DROPS: &str = "none needed: there is room again after a minute; a flood of GRE fills the table";
 const DECODE: &str = "none needed: malformed packets are normal; --verbose shows why";
 
-/// Totals that were reported, in the order of [`totals`].
-#[derive(Clone, Copy, Debug, Default)]
+/// Totals that were reported.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Losses {
-    reported: [u64; 7],
+    /// In the order of [`totals`].
+    reported: [u64; 8],
+    /// By name of the sink.
+    sinks: BTreeMap<String, u64>,
 }
 
 type Stage = (u64, LossStage, Option<&'static str>, &'static str);
 
-fn totals(status: &Status) -> [Stage; 7] {
+fn totals(status: &Status) -> [Stage; 9] {
     [
         (status.ring.control.ring_full, LossStage::Ring, Some("control"), RING),
         (status.ring.ppp.ring_full, LossStage::Ring, Some("ppp"), RING),
+        (status.ring.icmp.ring_full, LossStage::Ring, Some("icmp"), RING),
+        (status.ring.radius.ring_full, LossStage::Ring, Some("radius"), RING),
         (status.refused.flows_full, LossStage::Flows, None, SESSIONS),
         (status.sessions_evicted, LossStage::Sessions, None, SESSIONS),
-        (status.events_dropped, LossStage::Output, None, OUTPUT),
         (status.netlink_overruns, LossStage::Netlink, None, NETLINK),
         (status.undecodable, LossStage::Decode, None, DECODE),
+        (status.drops.unbooked, LossStage::Drops, None, DROPS),
     ]
 }
 
@@ -40,6 +48,15 @@ impl Losses {
                 losses.push(Loss { stage, kind, lost, total, remedy });
             }
         }
+        for sink in &status.sinks {
+            let reported = self.sinks.entry(sink.name.clone()).or_default();
+            let lost = sink.dropped.saturating_sub(*reported);
+            if lost > 0 {
+                *reported = sink.dropped;
+                let (kind, remedy) = (Some(sink.name.clone()), OUTPUT.to_owned());
+                losses.push(Loss { stage: LossStage::Output, kind, lost, total: sink.dropped, remedy });
+            }
+        }
         losses
     }
 }
@@ -47,6 +64,7 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::agent::Sink;
 
     #[test]
     fn reports_each_loss_once() {
@@ -54,7 +72,7 @@ mod tests {
         let mut status = Status::default();
         assert!(losses.since(&status).is_empty());
         status.ring.ppp.ring_full = 3;
-        status.events_dropped = 1;
+        status.sinks = vec![Sink { name: "stdout".into(), dropped: 1, ..Sink::default() }];
         let report = losses.since(&status);
         let stages: Vec<_> = report.iter().map(|loss| (loss.stage, loss.lost, loss.total)).collect();
         assert_eq!(stages, [(LossStage::Ring, 3, 3), (LossStage::Output, 1, 1)]);

@@ -22,6 +22,6 @@ pub(super) struct RecordArgs {
 
 pub(super) fn main(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let mut run = args.run;
-    run.record = Some(args.file);
+    run.record_into(args.file);
     run::main(&run, false)
 }

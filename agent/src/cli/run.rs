@@ -1,85 +1,122 @@
 //! `pptpscope run`: the options, and what happens before the agent watches.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use tracing::Level;
 
-use super::EXIT_PRIVILEGE;
+use super::{EXIT_PRIVILEGE, EXIT_USAGE};
 use crate::agent::{Agent, Options};
-use crate::kernel::{IngressMode, check_privileges};
-use crate::sink::lines::LineSink;
+use crate::config::value::Number;
+use crate::config::{Settings, file};
+use crate::kernel::{IngressMode, check_privileges, confine};
+use crate::metrics::{Metrics, server};
+use crate::sink::Sinks;
+use crate::sink::spec::{self, SinkSpec};
 
 /// Watches until SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
-#[command(after_long_help = "PRIVILEGES:\n  \
+#[command(after_long_help = "CONFIGURATION:\n  \
+    /etc/pptpscope/pptpscope.toml and /etc/pptpscope/pptpscope.d/*.toml have the same options; the command line \
+    wins. All of them: pptpscope config default\n\n\
+    PRIVILEGES:\n  \
     CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; root has them.\n\n\
     Standard output carries events only; messages for people go to standard error.")]
 pub(super) struct Args {
-    /// Watch this interface instead of choosing; may be given more than once. One that does not
-    /// exist yet is waited for.
-    #[arg(short, long = "interface", value_name = "NAME")]
-    interfaces: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
 
-    /// Hook for received packets.
-    #[arg(long, value_enum, default_value_t = Ingress::Auto)]
-    ingress: Ingress,
+    /// Where events go: TYPE[:TO][,KEY=VALUE]...; may be given more than once. Types are stdout, file:PATH,
+    /// journal, syslog:udp://HOST:PORT, syslog:tcp://HOST:PORT, syslog:/dev/log, socket:PATH, clickhouse:http://HOST:8123 and otlp:http://HOST:4318/v1/logs. Keys are
+    /// events=session.*+finding, severity=warning, buffer=4M, when-full=drop-newest|drop-oldest, and for
+    /// files rotate-size=100M, rotate-age=24h, keep=7, compress, fsync; for clickhouse table=pptpscope; for
+    /// clickhouse and otlp headers-file=FILE. [default: stdout]
+    #[arg(long = "sink", value_name = "SINK")]
+    sinks: Vec<SinkSpec>,
 
-    /// Seconds between gre.stats and session.stats of a call that carries packets.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    stats_interval: u32,
-
-    /// Seconds between agent.status events.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    status_interval: u32,
-
-    /// Calls that are followed at once. The kernel keeps two map entries of about 200 bytes for
-    /// each, taken at the start.
-    #[arg(long, value_name = "CALLS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
-    max_sessions: u32,
-
-    /// Size of the ring between kernel and agent: a power of two and a multiple of the page size.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
-    ring_bytes: u32,
-
-    /// Also record everything that is observed into this file, for `pptpscope replay`.
-    #[arg(long, value_name = "FILE")]
-    pub(super) record: Option<PathBuf>,
-
-    /// End after this many seconds instead of waiting for a signal.
-    #[arg(long, value_name = "SECONDS")]
-    duration: Option<u32>,
+    /// Follow no log.
+    #[arg(long, conflicts_with_all = ["files", "journal"])]
+    no_logs: bool,
 
     /// Say more on standard error; twice: also what the kernel programs log of rare packets.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+
+    /// The configuration, instead of /etc/pptpscope/pptpscope.toml; its drop-ins are in the folder with the same
+    /// name and .d for .toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read no configuration file.
+    #[arg(long, conflicts_with = "config")]
+    no_config: bool,
+
+    /// Check configuration and command line, and end.
+    #[arg(long)]
+    check_config: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Ingress {
-    /// XDP where the driver does it natively, else TC.
-    Auto,
-    /// Native XDP only.
-    Xdp,
-    /// TC only: when another program owns XDP, or the driver resets its link for it.
-    Tc,
-}
-
-fn ring_bytes(text: &str) -> Result<u32, String> {
-    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
-    if !bytes.is_power_of_two() || !(4096..=1 << 30).contains(&bytes) {
-        return Err("not a power of two from 4096 to 1073741824".into());
+impl Args {
+    /// Records into `file`.
+    pub(super) fn record_into(&mut self, file: PathBuf) {
+        self.settings.record = Some(file);
     }
-    Ok(bytes)
+
+    /// What the command line says.
+    fn layer(&self) -> Settings {
+        let mut layer = self.settings.clone();
+        if self.no_logs {
+            layer.logs.follow = Some(false);
+        } else if layer.logs.files.is_some() || layer.logs.journal == Some(true) {
+            // Naming logs means to follow them, whatever a file says.
+            layer.logs.follow = Some(true);
+        }
+        if !self.sinks.is_empty() {
+            let names = (1..).map(|number| format!("command-line-{number:03}"));
+            layer.sinks = Some(names.zip(self.sinks.iter().cloned()).collect());
+        }
+        if self.verbose > 0 {
+            layer.verbosity = Some(Number::near(self.verbose.into()));
+        }
+        layer
+    }
+
+    /// Command line over files over defaults; and the files.
+    fn resolve(&self) -> Result<file::Loaded, file::Error> {
+        let loaded =
+            if self.no_config { file::Loaded::default() } else { file::load(self.config.as_deref())? };
+        let settings = self.layer().over(loaded.settings).over(Settings::defaults());
+        Ok(file::Loaded { settings, files: loaded.files })
+    }
 }
 
 /// Watches; writes the events to standard output only when `with_events`.
 pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
-    let level = match args.verbose {
+    let file::Loaded { settings, files } = match args.resolve() {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("pptpscope: {error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    let verbosity = settings.verbosity.map_or(0, Number::get);
+    let radius = settings.radius.settings()?;
+    let specs = settings.sinks();
+    let token = settings.metrics.token()?;
+    let privacy = settings.privacy.privacy()?;
+    if args.check_config {
+        let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+        let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };
+        eprintln!("pptpscope: the configuration is valid ({files})");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let level = match verbosity {
         0 => Level::INFO,
         1 => Level::DEBUG,
         _ => Level::TRACE,
@@ -94,27 +131,52 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
         eprintln!("pptpscope: {missing}");
         return Ok(ExitCode::from(EXIT_PRIVILEGE));
     }
-    let sink = if with_events { LineSink::start(io::stdout()) } else { LineSink::start(io::sink()) }?;
+    // Root without its capabilities may not write into the folders of other users.
+    let record = settings.record.as_ref().map(|path| {
+        let file = File::create(path);
+        let file = file.with_context(|| format!("cannot begin the recording {}", path.display()))?;
+        anyhow::Ok((path.clone(), Arc::new(file)))
+    });
+    let record = record.transpose()?;
+    // Before there is another thread: each has its own.
+    if let Err(error) = confine(with_events && specs.iter().any(SinkSpec::makes_files)) {
+        tracing::warn!("the agent keeps all its capabilities: {error}");
+    }
+    let uname = rustix::system::uname();
+    let mut sinks =
+        if with_events { spec::begin(&specs, &uname.nodename().to_string_lossy())? } else { Sinks::new() };
+    if privacy.is_some() && settings.record.is_some() {
+        tracing::warn!("the recording holds names and addresses as they are: privacy is for what sinks get");
+    }
+    sinks.set_privacy(privacy);
+    if let Some(address) = settings.metrics.listen {
+        let metrics = Arc::new(Metrics::new()?);
+        let address = server::start(address, token, Arc::clone(&metrics))
+            .with_context(|| format!("cannot serve metrics on {address}"))?;
+        tracing::info!("metrics: http://{address}/metrics");
+        sinks.set_metrics(metrics);
+    }
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     let options = Options {
-        interfaces: args.interfaces.clone(),
-        ingress: match args.ingress {
-            Ingress::Auto => IngressMode::Auto,
-            Ingress::Xdp => IngressMode::Xdp,
-            Ingress::Tc => IngressMode::Tc,
-        },
-        stats_interval: Duration::from_secs(args.stats_interval.into()),
-        status_interval: Duration::from_secs(args.status_interval.into()),
-        max_sessions: args.max_sessions,
-        ring_bytes: args.ring_bytes,
-        duration: args.duration.map(|seconds| Duration::from_secs(seconds.into())),
-        kernel_log: args.verbose >= 2,
-        record: args.record.clone(),
+        interfaces: settings.interfaces.clone().unwrap_or_default(),
+        ingress: settings.ingress.map_or(IngressMode::Auto, Into::into),
+        stats_interval: seconds(settings.stats_interval().get()),
+        radius,
+        status_interval: seconds(settings.status_interval().get()),
+        max_sessions: settings.max_sessions().get(),
+        ring_bytes: settings.ring_bytes().get(),
+        duration: settings.duration.map(seconds),
+        kernel_log: verbosity >= 2,
+        logs: settings.logs.options(),
+        all_log_lines: settings.logs.all_lines.unwrap_or(false),
+        deep: settings.deep.unwrap_or(false),
+        record,
     };
     // One thread is enough: the work is rare, and every thread costs memory.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?
-        .block_on(async { Agent::start(options, sink)?.run().await })?;
+        .block_on(async { Agent::start(options, sinks)?.run().await })?;
     Ok(ExitCode::SUCCESS)
 }

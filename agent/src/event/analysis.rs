@@ -17,6 +17,9 @@ pub struct Start {
     pub version: String,
     /// The captures, as they were named.
     pub files: Vec<String>,
+    /// What each file was recognised as, by its content; captures, then the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recognised: Vec<Recognised>,
     /// Interval of `gre.stats` and `session.stats` in the time of the packets, nanoseconds.
     pub stats_interval_ns: u64,
     /// Calls held at most.
@@ -47,7 +50,8 @@ pub struct Stop {
     pub bytes: u64,
     /// Packets outside of `from` and `until`.
     pub outside: u64,
-    /// Packets that are neither TCP nor GRE in IPv4, or on a link of a type that is not known.
+    /// Packets that are neither TCP, GRE, RADIUS nor ICMP errors about them in IPv4, or on a link of a type
+    /// that is not known.
     pub other: u64,
     /// Packets that the captures hold more than once; they count once.
     pub copies: u64,
@@ -55,6 +59,10 @@ pub struct Stop {
     pub control: Account,
     /// PPP negotiation frames, likewise.
     pub ppp: Account,
+    /// ICMP errors about calls and control connections, likewise.
+    pub icmp: Account,
+    /// RADIUS packets, likewise.
+    pub radius: Account,
     /// GRE packets that were not booked on a call.
     pub refused: Refused,
     /// Segments and frames that could not be read as what they claim to be.
@@ -65,6 +73,40 @@ pub struct Stop {
     pub sessions_evicted: u64,
     /// Each capture.
     pub files: Vec<CaptureFile>,
+    /// Each file that is no capture.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentFile>,
+}
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Recognised {
+    /// As it was named.
+    pub name: String,
+    /// What it was recognised as, in words.
+    pub kind: String,
+}
+
+/// One file of logs or events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DocumentFile {
+    /// As it was named.
+    pub name: String,
+    /// What it was recognised as, in words.
+    pub kind: String,
+    /// Lines or records read from it.
+    pub records: u64,
+    /// Those that `log` events were made of, or could have been.
+    pub observed: u64,
+    /// Those about something else.
+    pub unrelated: u64,
+    /// Those that cannot be read, or have no time.
+    pub damaged: u64,
+    /// Those that there was no room for.
+    pub beyond: u64,
+    /// Why it was not read to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// One capture.

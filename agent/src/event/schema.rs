@@ -10,7 +10,14 @@ pub fn schema() -> Schema {
     let mut schema =
         SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Event>();
     schema.insert("title".into(), format!("pptpscope event, version {SCHEMA_VERSION}").into());
-    schema
+    sorted(schema)
+}
+
+/// In the order of the alphabet, whichever order serde_json was built to keep (evtx turns another on).
+fn sorted(schema: Schema) -> Schema {
+    let mut value = schema.to_value();
+    value.sort_all_objects();
+    Schema::try_from(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Party;
+use super::control::{ControlResult, Peer, TcpStats};
+use super::echo::Echo;
 use super::gre::Counters;
+use super::mtu::InnerStats;
+use super::ppp::{Summary, Termination};
 
 /// Phases of a call, in their usual order. Each names what is being established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -58,6 +62,8 @@ pub enum Cause {
     IpcpOpened,
     /// Tunnelled packets flow; the agent began to watch in mid-call.
     TrafficSeen,
+    /// The client said with Set-Link-Info that LCP is open at its end.
+    SetLinkInfo,
     /// An open link sent a new LCP Configure-Request.
     LcpRenegotiation,
     /// Start-Control-Connection-Reply with another result than 1.
@@ -88,6 +94,8 @@ pub enum Cause {
     Idle,
     /// The table of sessions is full; see `agent.status`.
     Evicted,
+    /// A daemon says so; `log_message` names the line that tells why, where one does.
+    LogMessage,
 }
 
 /// Where the agent first met a call.
@@ -96,6 +104,8 @@ pub enum Cause {
 pub enum Origin {
     /// On its control connection.
     Control,
+    /// By what its daemons say; there is no capture of it.
+    Log,
     /// By its GRE packets: the call was up before the agent, or its control connection is not
     /// visible here.
     Traffic,
@@ -147,6 +157,29 @@ pub struct Mppe {
     pub stateful: bool,
 }
 
+/// A process that serves a call, as the logs name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Process {
+    /// Name of the program.
+    pub program: String,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// What a client's Set-Link-Info says about LCP at its end (RFC 2637 §2.15). It comes on the control
+/// connection, so it tells whether PPP passed even where GRE is not seen. Windows sends it; most other
+/// clients do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// It never left the default map, which holds before LCP is open.
+    NotOpened,
+    /// It announced a negotiated map: LCP is open.
+    Opened,
+    /// It went back to the default map: LCP was open, and is not any more.
+    Closed,
+}
+
 /// Payload of `session.up`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Up {
@@ -169,10 +202,19 @@ pub struct Up {
     /// Encryption; absent when none was agreed or its negotiation was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mppe: Option<Mppe>,
+    /// What the client is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_peer: Option<Box<Peer>>,
+    /// What the server is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_peer: Option<Box<Peer>>,
     /// Time in each phase before this one.
     pub phases: Vec<PhaseTime>,
     /// From the first packet to `up`, nanoseconds.
     pub setup_ns: u64,
+    /// Processes of the call, as far as logs have named them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
 }
 
 /// Payload of `session.stats`.
@@ -192,6 +234,18 @@ pub struct Stats {
     pub control_messages: u64,
     /// PPP negotiation frames since the start.
     pub negotiation_frames: u64,
+    /// The control connection, since the start; absent when none was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpStats>,
+    /// The inside of the tunnel; absent when its interface is not on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner: Option<InnerStats>,
+    /// PPTP Echo on the control connection since the start; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_echo: Option<Box<Echo>>,
+    /// LCP Echo in the tunnel since the start; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lcp_echo: Option<Box<Echo>>,
 }
 
 /// What one direction carried in one interval.
@@ -222,8 +276,73 @@ pub struct End {
     pub duration_ns: u64,
     /// Time in each phase.
     pub phases: Vec<PhaseTime>,
-    /// What the client sent.
-    pub from_client: Counters,
-    /// What the server sent.
-    pub from_server: Counters,
+    /// What the client sent; absent where no packets were seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_client: Option<Counters>,
+    /// What the server sent; absent where no packets were seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_server: Option<Counters>,
+    /// The control connection; absent when none was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpStats>,
+    /// The inside of the tunnel; absent when its interface is not on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner: Option<InnerStats>,
+    /// The first message of its daemons that tells a cause, by its id in the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_message: Option<String>,
+    /// Processes of the call, as far as logs have named them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
+    /// What the client is, by its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_peer: Option<Box<Peer>>,
+    /// What the server is, by its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_peer: Option<Box<Peer>>,
+    /// The first control message that refused or ended the call, with its codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_result: Option<ControlResult>,
+    /// The first Terminate-Request in the tunnel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination: Option<Box<Termination>>,
+    /// What the client said about its LCP; absent when it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_lcp: Option<LinkState>,
+    /// How each layer of PPP was negotiated.
+    pub negotiation: Vec<Summary>,
+    /// PPTP Echo on the control connection; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_echo: Option<Box<Echo>>,
+    /// LCP Echo in the tunnel; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lcp_echo: Option<Box<Echo>>,
+}
+
+impl End {
+    /// An end of which only the cause, and how far the call got, are known.
+    pub(crate) const fn bare(reason: Cause, last_phase: Phase, was_up: bool, duration_ns: u64) -> Self {
+        Self {
+            reason,
+            by: None,
+            last_phase,
+            was_up,
+            duration_ns,
+            phases: Vec::new(),
+            from_client: None,
+            from_server: None,
+            tcp: None,
+            inner: None,
+            log_message: None,
+            processes: Vec::new(),
+            client_peer: None,
+            server_peer: None,
+            control_result: None,
+            termination: None,
+            client_lcp: None,
+            negotiation: Vec::new(),
+            control_echo: None,
+            lcp_echo: None,
+        }
+    }
 }

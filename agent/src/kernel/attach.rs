@@ -12,8 +12,8 @@ use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
 
 use super::clsact;
 use super::devices::{Device, LinkLayer};
-use super::error::AttachError;
-use super::load::{Kernel, TC_BARE, TC_ETHERNET, XDP};
+use super::error::{AttachError, ReadError};
+use super::load::{Kernel, TC_BARE, TC_ETHERNET, TC_INNER, TC_LOOPBACK, XDP};
 
 /// Where packets are seen coming in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Attachment {
     pub ingress: Ingress,
     /// How the TC programs hang: egress, and ingress if that is TC.
     pub tc: TcMechanism,
+    /// Nothing is looked at on its way out.
+    pub ingress_only: bool,
     /// Why it is less than one could have: XDP was refused, or others come first.
     pub note: Option<String>,
 }
@@ -137,24 +139,72 @@ impl Kernel {
     /// # Errors
     /// See [`AttachError`]; nothing hangs on the device then.
     pub fn attach(&mut self, device: &Device, mode: IngressMode) -> Result<Attachment, AttachError> {
+        let (programs, try_xdp) = match device.layer {
+            LinkLayer::Ethernet | LinkLayer::Loopback => (TC_ETHERNET, mode != IngressMode::Tc),
+            LinkLayer::Ip | LinkLayer::Ppp if mode != IngressMode::Xdp => (TC_BARE, false),
+            layer => return Err(AttachError::Layer { name: device.name.clone(), layer, mode }),
+        };
+        self.attach_programs(device, mode, programs, try_xdp)
+    }
+
+    /// Watches a pppN as the inside of a tunnel, in both directions.
+    ///
+    /// # Errors
+    /// See [`AttachError`]; nothing hangs on the device then.
+    pub fn attach_inner(&mut self, device: &Device) -> Result<Attachment, AttachError> {
+        let full =
+            |error: ReadError| AttachError::Map { name: device.name.clone(), reason: error.to_string() };
+        self.inner.open(device.index, device.mtu).map_err(full)?;
+        let result = self.attach_programs(device, IngressMode::Tc, TC_INNER, false);
+        if result.is_err() {
+            self.inner.forget(device.index);
+        }
+        result
+    }
+
+    fn attach_programs(
+        &mut self,
+        device: &Device,
+        mode: IngressMode,
+        programs: [&'static str; 2],
+        try_xdp: bool,
+    ) -> Result<Attachment, AttachError> {
         let index = device.index;
         // aya takes a name for TC; the device may have been renamed since we heard of it.
         let name = name_of(index).ok_or_else(|| AttachError::Gone { name: device.name.clone(), index })?;
         if self.attached.contains_key(&index) {
             return Err(AttachError::Already { name });
         }
-        let unsupported = || AttachError::Layer { name: name.clone(), layer: device.layer, mode };
-        let (programs, try_xdp) = match device.layer {
-            LinkLayer::Ethernet | LinkLayer::Loopback => (TC_ETHERNET, mode != IngressMode::Tc),
-            LinkLayer::Ip | LinkLayer::Ppp if mode != IngressMode::Xdp => (TC_BARE, false),
-            _ => return Err(unsupported()),
-        };
         let mut attached = Attached::default();
         let result = self.attach_all(index, &name, mode, programs, try_xdp, &mut attached);
         match result {
             Ok(attachment) => {
                 self.attached.insert(index, attached);
                 Ok(attachment)
+            }
+            Err(error) => {
+                self.undo(index, attached);
+                Err(error)
+            }
+        }
+    }
+
+    /// Watches what is received on the loopback device for RADIUS, and for nothing else.
+    ///
+    /// # Errors
+    /// See [`AttachError`]; nothing hangs on the device then.
+    pub fn attach_loopback(&mut self, device: &Device) -> Result<Attachment, AttachError> {
+        let index = device.index;
+        let name = name_of(index).ok_or_else(|| AttachError::Gone { name: device.name.clone(), index })?;
+        if self.attached.contains_key(&index) {
+            return Err(AttachError::Already { name });
+        }
+        let (mut attached, mut notes) = (Attached::default(), Vec::new());
+        match self.attach_tc(index, &name, &[(Hook::Ingress, TC_LOOPBACK)], &mut attached, &mut notes) {
+            Ok(tc) => {
+                notes.insert(0, "RADIUS only: a server on this host listens".to_owned());
+                self.attached.insert(index, attached);
+                Ok(Attachment { ingress: Ingress::Tc, tc, ingress_only: true, note: Some(notes.join("; ")) })
             }
             Err(error) => {
                 self.undo(index, attached);
@@ -206,7 +256,7 @@ impl Kernel {
         };
         let tc = self.attach_tc(index, name, hooks, attached, &mut notes)?;
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        Ok(Attachment { ingress, tc, note })
+        Ok(Attachment { ingress, tc, ingress_only: false, note })
     }
 
     fn attach_xdp(&mut self, index: u32) -> Result<XdpLinkId, ProgramError> {

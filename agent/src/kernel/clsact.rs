@@ -8,7 +8,7 @@ use std::io;
 
 use libc::{RTM_DELQDISC, RTM_DELTFILTER, RTM_GETQDISC, RTM_GETTFILTER, TCA_KIND, TCA_OPTIONS};
 
-use super::load::{TC_BARE, TC_ETHERNET};
+use super::load::{TC_BARE, TC_ETHERNET, TC_INNER, TC_LOOPBACK};
 use super::netlink::{Requests, attributes, push_attribute, string, u32_at};
 
 /// Where filters hang (linux/pkt_sched.h: TC_H_CLSACT with TC_H_MIN_INGRESS, TC_H_MIN_EGRESS).
@@ -50,7 +50,9 @@ impl Filter {
     }
 
     fn is_ours(&self) -> bool {
-        let ours = |name: &str| TC_ETHERNET.contains(&name) || TC_BARE.contains(&name);
+        let ours = |name: &str| {
+            [TC_ETHERNET, TC_BARE, TC_INNER].iter().any(|names| names.contains(&name)) || name == TC_LOOPBACK
+        };
         self.name.as_deref().is_some_and(ours)
     }
 }

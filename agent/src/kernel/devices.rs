@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use super::netlink::{Message, Requests, attributes, messages, string, u16_at, u32_at};
 
 /// What libc lacks (linux/if_arp.h, linux/if_link.h, linux/if_addr.h).
+const IFLA_STATS64: u16 = 23;
 const ARPHRD_RAWIP: u16 = 519;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
@@ -94,12 +95,31 @@ pub struct Device {
     pub master: Option<u32>,
     /// Whether it is a VRF: a routing domain, which packets pass in addition to the real device.
     pub is_vrf: bool,
+    /// Whether it is an end of a veth pair, as containers have.
+    pub is_veth: bool,
     /// Administratively up (IFF_UP).
     pub up: bool,
     /// Bytes.
     pub mtu: u32,
     /// IPv4 addresses.
     pub addresses: Vec<Address>,
+}
+
+/// What a device has counted since it was made (struct rtnl_link_stats64).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets that were received damaged.
+    pub rx_errors: u64,
+    /// Packets that could not be sent.
+    pub tx_errors: u64,
+    /// Packets received and dropped for want of room.
+    pub rx_dropped: u64,
+    /// Packets to be sent that were dropped.
+    pub tx_dropped: u64,
 }
 
 /// Something happened to a device.
@@ -113,6 +133,8 @@ pub enum DeviceChange {
         index: u32,
         /// Its last name.
         name: String,
+        /// What it had counted in the end, when the kernel told.
+        stats: Option<LinkStats>,
     },
 }
 
@@ -195,6 +217,14 @@ impl Devices {
     }
 }
 
+/// The devices now, without following them.
+///
+/// # Errors
+/// Netlink is not to be had.
+pub fn devices() -> Result<Vec<Device>, DevicesError> {
+    Ok(list().map_err(DevicesError::List)?.into_values().collect())
+}
+
 fn listen() -> io::Result<AsyncFd<Socket>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind(&SocketAddr::new(0, GROUPS))?;
@@ -241,7 +271,8 @@ fn apply(known: &mut Known, message: &Message<'_>) -> Option<DeviceChange> {
         }
         RTM_DELLINK => {
             let device = known.remove(&parse_link(message.payload)?.index)?;
-            Some(DeviceChange::Removed { index: device.index, name: device.name })
+            let stats = parse_stats(message.payload);
+            Some(DeviceChange::Removed { index: device.index, name: device.name, stats })
         }
         RTM_NEWADDR => {
             let (index, address) = parse_address(message.payload)?;
@@ -272,7 +303,7 @@ fn difference(before: &Known, after: &Known) -> Vec<DeviceChange> {
     let removed = before.values().filter(|device| !after.contains_key(&device.index));
     let changed = after.values().filter(|device| before.get(&device.index) != Some(device));
     removed
-        .map(|device| DeviceChange::Removed { index: device.index, name: device.name.clone() })
+        .map(|device| DeviceChange::Removed { index: device.index, name: device.name.clone(), stats: None })
         .chain(changed.cloned().map(DeviceChange::Changed))
         .collect()
 }
@@ -290,6 +321,7 @@ fn parse_link(payload: &[u8]) -> Option<Device> {
         lower: None,
         master: None,
         is_vrf: false,
+        is_veth: false,
         up: u32_at(payload, 8)? & IFF_UP as u32 != 0,
         mtu: 0,
         addresses: Vec::new(),
@@ -315,7 +347,42 @@ fn parse_link(payload: &[u8]) -> Option<Device> {
     let carried = matches!(kind.as_str(), "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap");
     device.lower = link.filter(|_| carried && !elsewhere);
     device.is_vrf = kind == "vrf";
+    device.is_veth = kind == "veth";
     (!device.name.is_empty()).then_some(device)
+}
+
+/// The counters of a link message.
+fn parse_stats(payload: &[u8]) -> Option<LinkStats> {
+    let (_, stats) = attributes(payload.get(16..)?).find(|(attribute, _)| *attribute == IFLA_STATS64)?;
+    let counter = |index: usize| {
+        let bytes = stats.get(index * 8..)?.first_chunk()?;
+        Some(u64::from_ne_bytes(*bytes))
+    };
+    Some(LinkStats {
+        rx_packets: counter(0)?,
+        tx_packets: counter(1)?,
+        rx_errors: counter(4)?,
+        tx_errors: counter(5)?,
+        rx_dropped: counter(6)?,
+        tx_dropped: counter(7)?,
+    })
+}
+
+/// What the ppp units of the namespace have counted, by index.
+///
+/// # Errors
+/// Netlink is not to be had.
+pub fn ppp_stats() -> Result<BTreeMap<u32, LinkStats>, DevicesError> {
+    let stats = || {
+        // struct ifinfomsg: the family is enough.
+        let mut request = [0; 16];
+        request[0] = AF_UNSPEC as u8;
+        Requests::open()?.dump(RTM_GETLINK, &request, |all: &mut BTreeMap<_, _>, message| {
+            let ppp = parse_link(message.payload).filter(|device| device.layer == LinkLayer::Ppp);
+            all.extend(ppp.and_then(|device| Some((device.index, parse_stats(message.payload)?))));
+        })
+    };
+    stats().map_err(DevicesError::List)
 }
 
 /// An address message: the interface and the address (struct ifaddrmsg and attributes).

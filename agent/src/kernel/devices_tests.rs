@@ -100,7 +100,7 @@ fn follows_a_device_from_birth_to_death() {
     assert!(change(&mut known, RTM_DELADDR, &own).is_some());
     assert_eq!(change(&mut known, RTM_DELADDR, &own), None);
     assert_eq!(known[&2].addresses.len(), 1);
-    let removed = DeviceChange::Removed { index: 2, name: "wan".into() };
+    let removed = DeviceChange::Removed { index: 2, name: "wan".into(), stats: None };
     assert_eq!(change(&mut known, RTM_DELLINK, &renamed.payload()), Some(removed));
     assert_eq!(change(&mut known, RTM_DELLINK, &renamed.payload()), None);
     assert_eq!(change(&mut known, RTM_NEWADDR, &own), None);
@@ -122,6 +122,8 @@ fn only_stacked_devices_have_a_lower_one() {
     let port = parse_link(&Link { attributes: &[(IFLA_MASTER, 9)], ..ETH0 }.payload()).unwrap();
     assert_eq!((port.master, port.is_vrf), (Some(9), false));
     assert!(parse_link(&Link { kind: "vrf", ..ETH0 }.payload()).unwrap().is_vrf);
+    assert!(parse_link(&Link { kind: "veth", ..ETH0 }.payload()).unwrap().is_veth);
+    assert!(!parse_link(&ETH0.payload()).unwrap().is_veth);
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn a_difference_leads_from_one_state_to_the_other() {
     change(&mut after, RTM_NEWLINK, &Link { index: 4, name: "other", ..ETH0 }.payload());
     change(&mut after, RTM_NEWLINK, &Link { index: 5, name: "new", ..ETH0 }.payload());
     let expected = [
-        DeviceChange::Removed { index: 3, name: "gone".into() },
+        DeviceChange::Removed { index: 3, name: "gone".into(), stats: None },
         DeviceChange::Changed(after[&4].clone()),
         DeviceChange::Changed(after[&5].clone()),
     ];

@@ -111,6 +111,14 @@ pub enum AttachError {
         /// What the driver or the kernel says.
         reason: String,
     },
+    /// Its counters found no room.
+    #[error("interface {name}: no room for its counters ({reason}): raise --max-sessions")]
+    Map {
+        /// Name of the device.
+        name: String,
+        /// What the kernel says.
+        reason: String,
+    },
     /// TC was refused.
     #[error("cannot attach TC {direction} to interface {name} by {mechanism}: {reason}")]
     Tc {

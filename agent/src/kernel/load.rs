@@ -7,13 +7,16 @@ use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use pptpscope_common::{Account, Flow, FlowKey, Kind, Refusal};
+use pptpscope_common::{Account, Flow, FlowKey, Kind, PEER_KNOWN, RADIUS_PORTS, Refusal};
 
 use super::attach::{Attached, TcMode};
 use super::debug::{self, DebugLog};
 use super::error::{LoadError, ReadError};
+use super::inner::{self, InnerMaps};
+use super::path::{self, Path};
 use super::privilege;
 use super::records::Records;
+use super::sources::{LimitedSource, Sources};
 
 /// The compiled programs (agent/build.rs).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pptpscope-ebpf"));
@@ -22,14 +25,19 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pp
 pub(super) const XDP: &str = "pptpscope_xdp";
 pub(super) const TC_ETHERNET: [&str; 2] = ["pptpscope_in", "pptpscope_out"];
 pub(super) const TC_BARE: [&str; 2] = ["pptpscope_in3", "pptpscope_out3"];
+pub(super) const TC_INNER: [&str; 2] = ["pptpscope_pin", "pptpscope_pout"];
+/// The program of the loopback device.
+pub(super) const TC_LOOPBACK: &str = "pptpscope_lo";
+/// Name of the global with the ports of RADIUS servers.
+const RADIUS: &str = "RADIUS_SERVERS";
 
 /// Lines of the verifier's log that an error shows.
 const LOG_LINES: usize = 12;
 
 /// Sizes of what the kernel keeps for the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Calls that can be counted at the same time. Each takes two map entries of about 200 bytes,
+    /// Calls that can be counted at the same time. Each takes two map entries of about 600 bytes,
     /// allocated at start.
     pub max_sessions: u32,
     /// Size of the ring, bytes; made a power of two of at least one page. The agent maps it twice,
@@ -37,6 +45,8 @@ pub struct Config {
     pub ring_bytes: u32,
     /// Fragmented GRE packets whose later fragments can be recognised at the same time.
     pub fragment_entries: u32,
+    /// UDP ports of RADIUS servers, at most [`RADIUS_PORTS`].
+    pub radius_ports: Vec<u16>,
     /// How TC programs are attached.
     pub tc: TcMode,
     /// Whether the programs write debug records (see [`Kernel::debug_log`]).
@@ -49,6 +59,7 @@ impl Default for Config {
             max_sessions: 4096,
             ring_bytes: 1 << 20,
             fragment_entries: 1024,
+            radius_ports: crate::source::radius::PORTS.to_vec(),
             tc: TcMode::Auto,
             debug: false,
         }
@@ -76,6 +87,10 @@ pub struct Kernel {
     pub(super) attached: BTreeMap<u32, Attached>,
     pub(super) ebpf: Ebpf,
     pub(super) tc: TcMode,
+    pub(super) path: Path,
+    pub(super) inner: InnerMaps,
+    sources: Sources,
+    peers: HashMap<MapData, FlowKey, u32>,
     flows: HashMap<MapData, FlowKey, Flow>,
     accounts: PerCpuArray<MapData, Account>,
     refusals: PerCpuArray<MapData, u64>,
@@ -95,18 +110,36 @@ impl Kernel {
         let max_flows = config.max_sessions * 2;
         let level = u8::from(config.debug) * debug::LEVEL;
         let log_bytes = if config.debug { debug::RING_BYTES } else { 1 };
+        let mut radius_ports = [0u16; RADIUS_PORTS];
+        for (slot, port) in radius_ports.iter_mut().zip(&config.radius_ports) {
+            *slot = *port;
+        }
+        let known = path::Known::of_running_kernel();
         let mut ebpf = EbpfLoader::new()
             // No program needs relocation against the kernel's types.
             .btf(None)
             .override_global(aya_log::LEVEL, &level, true)
+            .override_global(RADIUS, &radius_ports, true)
+            .override_global(path::NETNS, &known.netns, true)
+            .override_global(path::KFREE_SKB_ARGUMENTS, &known.kfree_skb_arguments, true)
+            .map_max_entries(path::DROPS, path::MAX_DROPS)
+            .map_max_entries(path::UNITS, config.max_sessions)
+            .map_max_entries(path::CALLS, config.max_sessions)
             .map_max_entries(debug::MAP, log_bytes)
             .map_max_entries("FLOWS", max_flows)
+            .map_max_entries("PEERS", max_flows)
+            .map_max_entries(inner::INNER, max_flows)
+            .map_max_entries(inner::MTUS, config.max_sessions)
             .map_max_entries("FRAGMENTS", config.fragment_entries)
             .map_max_entries("RING", config.ring_bytes)
             .load(OBJECT)
             .map_err(LoadError::Object)?;
         load_programs(&mut ebpf)?;
-        let kernel = Self {
+        let mut kernel = Self {
+            path: Path::new(&mut ebpf, known)?,
+            inner: InnerMaps::new(&mut ebpf)?,
+            sources: Sources::new(&mut ebpf)?,
+            peers: take(&mut ebpf, "PEERS")?,
             flows: take(&mut ebpf, "FLOWS")?,
             accounts: take(&mut ebpf, "ACCOUNTS")?,
             refusals: take(&mut ebpf, "REFUSALS")?,
@@ -116,6 +149,7 @@ impl Kernel {
             ebpf,
             max_flows,
         };
+        kernel.refresh_path();
         release_memory();
         Ok(kernel)
     }
@@ -162,6 +196,28 @@ impl Kernel {
             Err(MapError::KeyNotFound) => Ok(None),
             Err(source) => Err(ReadError { name: "FLOWS", source }),
         }
+    }
+
+    /// Tells the programs that two flows are the directions of one call.
+    ///
+    /// # Errors
+    /// The kernel refuses to change the map.
+    pub fn pair(&mut self, one: &FlowKey, other: &FlowKey) -> Result<(), ReadError> {
+        for (from, to) in [(one, other), (other, one)] {
+            let key = FlowKey { direction: 0, ..*from };
+            self.peers
+                .insert(key, PEER_KNOWN | u32::from(to.call_id), 0)
+                .map_err(|source| ReadError { name: "PEERS", source })?;
+        }
+        Ok(())
+    }
+
+    /// Remote addresses with packets beyond their limit, and how many since the last time.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn limited_sources(&mut self) -> Result<Vec<LimitedSource>, ReadError> {
+        self.sources.limited()
     }
 
     /// Flows that fit: two per call.
@@ -223,18 +279,9 @@ impl Kernel {
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    let rejected = |name, error| match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let lines: Vec<_> = log.lines().collect();
-            let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-            LoadError::Rejected { name, reason: io_error, log }
-        }
-        source => LoadError::Program { name, source },
-    };
     let program = ebpf.program_mut(XDP).ok_or(LoadError::Missing { name: XDP })?;
     <&mut Xdp>::try_from(program).and_then(Xdp::load).map_err(|error| rejected(XDP, error))?;
-    for name in TC_ETHERNET.into_iter().chain(TC_BARE) {
+    for name in TC_ETHERNET.into_iter().chain(TC_BARE).chain(TC_INNER).chain([TC_LOOPBACK]) {
         let program = ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
         <&mut SchedClassifier>::try_from(program)
             .and_then(SchedClassifier::load)
@@ -243,14 +290,30 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError> {
+/// What is wrong with a program that was not loaded.
+pub(super) fn rejected(name: &'static str, error: ProgramError) -> LoadError {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let lines: Vec<_> = log.lines().collect();
+            let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            LoadError::Rejected { name, reason: io_error, log }
+        }
+        source => LoadError::Program { name, source },
+    }
+}
+
+pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, LoadError> {
     let map = ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
     M::try_from(map).map_err(|source| LoadError::Map { name, source })
 }
 
 /// Before 5.11 the memory of maps and programs was locked memory of the process
 /// (kernel commit 80ee81e0403c); later it belongs to the control group.
-fn raise_memlock() -> Result<(), LoadError> {
+pub(super) fn raise_memlock() -> Result<(), LoadError> {
     let charged = KernelVersion::current().is_ok_and(|version| version < KernelVersion::new(5, 11, 0));
     if !charged {
         return Ok(());
@@ -265,7 +328,7 @@ fn raise_memlock() -> Result<(), LoadError> {
 
 /// Gives the memory of loading back: aya parses the kernel's whole BTF, 20 MB, even when it is not
 /// asked to use it, and the allocator of glibc would keep that.
-fn release_memory() {
+pub(super) fn release_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions.
     unsafe {

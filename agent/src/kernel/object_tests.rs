@@ -7,14 +7,16 @@ use std::collections::BTreeSet;
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind};
 
-use super::{OBJECT, TC_BARE, TC_ETHERNET, XDP};
+use super::{OBJECT, TC_BARE, TC_ETHERNET, TC_INNER, TC_LOOPBACK, XDP};
 
 /// Helpers that Linux 5.10 has, and why we call them (enum bpf_func_id).
-const HELPERS: [(i32, &str); 7] = [
+const HELPERS: [(i32, &str); 9] = [
     (1, "map_lookup_elem"),
     (2, "map_update_elem"),
     (5, "ktime_get_ns"),
     (26, "skb_load_bytes"),
+    (113, "probe_read_kernel: the path tier"),
+    (118, "jiffies64: the clock of the data path, since 5.6"),
     (130, "ringbuf_output"),
     (131, "ringbuf_reserve: aya-log"),
     (132, "ringbuf_submit: aya-log"),
@@ -97,7 +99,7 @@ fn names_fit_the_kernel() {
     let file = object::File::parse(OBJECT).unwrap();
     let symbols: BTreeSet<_> =
         file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect();
-    for name in TC_ETHERNET.into_iter().chain(TC_BARE).chain([XDP]) {
+    for name in TC_ETHERNET.into_iter().chain(TC_BARE).chain(TC_INNER).chain([TC_LOOPBACK, XDP]) {
         assert!(name.len() < 16 && symbols.contains(name), "{name}");
     }
 }

@@ -16,6 +16,7 @@ fn device(index: u32, name: &str) -> Device {
         lower: None,
         master: None,
         is_vrf: false,
+        is_veth: false,
         up: true,
         mtu: 1500,
         addresses: vec![address],

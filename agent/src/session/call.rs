@@ -5,12 +5,20 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::books::CallBooks;
+use super::encryption::Encryption;
+use super::inner::{self, Tunnel};
+use super::interfaces::{Pair, pair};
 use super::negotiation::Negotiation;
 use super::phase::Phases;
+use super::silence::Silence;
+use super::stall::Stalled;
 use super::traffic::Traffic;
+use crate::event::control::TcpStats;
 use crate::event::session::{Cause, End, Origin, Phase, PhaseChange, Stats, Up};
-use crate::event::{Party, SessionRef};
+use crate::event::{Party, PerParty, SessionRef};
 use crate::observation::FlowKey;
+use crate::seldom::Seldom;
 use crate::time::Timestamp;
 
 /// Names a call inside the correlator; rises with every call, so that maps keyed by it are in the
@@ -29,7 +37,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How long a call may take to close once it began.
 const CLOSING_LIMIT: Duration = Duration::from_secs(30);
 /// How long a call that is up waits for its pppN to show before it is reported without.
-const INTERFACE_WAIT: Duration = Duration::from_secs(2);
+const INTERFACE_WAIT: Duration = Duration::from_secs(5);
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -47,11 +55,25 @@ pub(super) struct Call {
     pub(super) phases: Phases,
     pub(super) negotiation: Negotiation,
     pub(super) traffic: Traffic,
-    pub(super) interface: Option<String>,
+    pub(super) silence: Silence,
+    /// When it is looked at again whether the call is one-way.
+    pub(super) next_look: Option<Timestamp>,
+    pub(super) encryption: Encryption,
+    pub(super) books: Seldom<CallBooks>,
+    pub(super) stalled: Option<Stalled>,
+    interface: Option<String>,
+    /// Counters of the interface.
+    pub(super) tunnel: Option<Tunnel>,
+    /// Violations of the MSS that were reported, of the counters above.
+    pub(super) violations_reported: PerParty<u64>,
+    /// The control connection, once it is over or about to be reported.
+    pub(super) tcp: Option<TcpStats>,
     pub(super) control_messages: u64,
     pub(super) negotiation_frames: u64,
     /// When the call went up, until `session.up` was written.
     pub(super) up_pending: Option<Timestamp>,
+    /// Name of the user, as its daemons tell it: what the wire shows counts more.
+    pub(super) told_user: Option<String>,
     /// What began the end, kept when later signs of the same end follow.
     ending: Option<(Cause, Option<Party>)>,
     /// When `expire` must look at the call again.
@@ -85,10 +107,19 @@ impl Call {
             phases: Phases::begin(phase, at),
             negotiation: Negotiation::default(),
             traffic: Traffic::default(),
+            silence: Silence::default(),
+            next_look: None,
+            encryption: Encryption::default(),
+            books: Seldom::default(),
+            stalled: None,
             interface: None,
+            tunnel: None,
+            violations_reported: PerParty::default(),
+            tcp: None,
             control_messages: 0,
             negotiation_frames: 0,
             up_pending: None,
+            told_user: None,
             ending: None,
             deadline: None,
             last_stats: at,
@@ -99,13 +130,38 @@ impl Call {
     pub(super) fn reference(&self) -> SessionRef {
         SessionRef {
             id: self.id,
-            client: self.client,
-            server: self.server,
+            client: Some(self.client),
+            server: Some(self.server),
             client_call_id: self.client_call_id,
             server_call_id: self.server_call_id,
             interface: self.interface.clone(),
-            user: self.negotiation.user().map(str::to_owned),
+            user: self.user(),
         }
+    }
+
+    fn user(&self) -> Option<String> {
+        self.negotiation.user().map(str::to_owned).or_else(|| self.told_user.clone())
+    }
+
+    /// The pppN of the call.
+    pub(super) fn interface(&self) -> Option<&str> {
+        self.interface.as_deref()
+    }
+
+    /// Names its pppN; returns the one before. Called by [`super::calls::Calls`], which has an index of them.
+    pub(super) fn set_interface(&mut self, name: String) -> Option<String> {
+        self.interface.replace(name)
+    }
+
+    /// Both addresses inside the tunnel, once they are agreed on.
+    pub(super) fn tunnel_addresses(&self) -> Option<Pair> {
+        let of = |party| self.negotiation.address_of(party);
+        Some(pair(of(Party::Client)?, of(Party::Server)?))
+    }
+
+    /// Whether the call is worth less than a new one: it has no call id yet.
+    pub(super) fn is_half_open(&self) -> bool {
+        self.client_call_id.is_none() && self.server_call_id.is_none() && !self.phases.is_ending()
     }
 
     /// Address of one end.
@@ -209,14 +265,17 @@ impl Call {
     /// Payload of `session.up`.
     pub(super) fn up(&self, since: Timestamp) -> Up {
         Up {
-            user: self.negotiation.user().map(str::to_owned),
+            user: self.user(),
             auth_protocol: self.negotiation.auth_protocol(),
             interface: self.interface.clone(),
             server_address: self.negotiation.address_of(Party::Server),
             client_address: self.negotiation.address_of(Party::Client),
             mppe: self.negotiation.mppe(),
+            client_peer: self.negotiation.peers.client.clone(),
+            server_peer: self.negotiation.peers.server.clone(),
             phases: self.phases.finished(),
             setup_ns: since.ns_since(self.started),
+            processes: Vec::new(),
         }
     }
 
@@ -230,6 +289,10 @@ impl Call {
             from_server: self.traffic.rate(Party::Server),
             control_messages: self.control_messages,
             negotiation_frames: self.negotiation_frames,
+            tcp: self.tcp,
+            inner: inner::stats(self.tunnel, self.traffic.here()),
+            control_echo: self.negotiation.control_echo.stats(),
+            lcp_echo: self.negotiation.lcp_echo.stats(),
         };
         self.last_stats = now;
         stats
@@ -245,8 +308,20 @@ impl Call {
             was_up: self.phases.was_up(),
             duration_ns: now.ns_since(self.started),
             phases: self.phases.times(now),
-            from_client: self.traffic.of(Party::Client),
-            from_server: self.traffic.of(Party::Server),
+            from_client: Some(self.traffic.of(Party::Client)),
+            from_server: Some(self.traffic.of(Party::Server)),
+            tcp: self.tcp,
+            inner: inner::stats(self.tunnel, self.traffic.here()),
+            log_message: None,
+            processes: Vec::new(),
+            client_peer: self.negotiation.peers.client.clone(),
+            server_peer: self.negotiation.peers.server.clone(),
+            control_result: self.negotiation.control_result.clone(),
+            termination: self.negotiation.termination.clone(),
+            client_lcp: self.negotiation.client_lcp,
+            negotiation: self.negotiation.summaries(),
+            control_echo: self.negotiation.control_echo.stats(),
+            lcp_echo: self.negotiation.lcp_echo.stats(),
         }
     }
 }

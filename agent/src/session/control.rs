@@ -1,22 +1,25 @@
 //! The control connection: TCP segments to PPTP messages to phases (RFC 2637, chapters 2 and 3).
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Correlator;
 use super::call::{Call, ConnectionKey, Serial};
-use super::connection::{Connection, identify};
-use crate::event::control::{ControlGarbage, ControlMessage};
-use crate::event::session::{Cause, Phase};
+use super::connection::identify;
+use crate::event::control::{ControlGarbage, ControlMessage, ControlResult, Peer};
+use crate::event::session::{Cause, LinkState, Phase};
 use crate::event::{Body, Event, Party, Severity};
 use crate::observation::{FlowKey, Segment};
 use crate::time::Timestamp;
 use crate::wire::pptp::Message;
+use crate::wire::pptp::message::SetLinkInfo;
 use crate::wire::stream::{Garbage, Item};
 use crate::wire::tcp::Flags;
 
 /// Result of every reply that accepts (RFC 2637, sections 2.2, 2.8 and 2.10).
 const ACCEPTED: u8 = 1;
+
+/// The control character map that holds before LCP has agreed on another (RFC 2637, section 2.15).
+const DEFAULT_ACCM: u32 = 0xffff_ffff;
 
 /// A SYN without an answer for this long is a failed connection; Linux retries for about 127 s
 /// with growing pauses, the longest of which is 64 s.
@@ -30,11 +33,12 @@ impl Correlator {
         if is_open_request && sender == Party::Client {
             self.open_request(at, key, segment.sequence, out);
         }
-        if !self.connections.contains_key(&key) && !self.join(at, key, segment.payload.is_empty()) {
+        if !self.connections.contains(&key) && !self.join(at, key, segment) {
             return;
         }
         let Some(connection) = self.connections.get_mut(&key) else { return };
         connection.last_seen = at;
+        connection.tcp.segment(at, sender, segment);
         // What the other end acknowledges, it has: a gap in what we saw of it will not be filled.
         let answered =
             segment.acknowledgement.map(|ack| connection.streams.of_mut(sender.peer()).acknowledged(ack));
@@ -43,11 +47,9 @@ impl Correlator {
         if segment.flags.contains(Flags::FIN) || segment.flags.contains(Flags::RST) {
             items.extend(connection.streams.of_mut(sender).finish());
         }
-        let calls = connection.calls.clone();
+        let calls = connection.calls().to_vec();
         for serial in &calls {
-            if let Some(call) = self.calls.get_mut(serial) {
-                call.last_seen = call.last_seen.max(at);
-            }
+            self.calls.change(*serial, |call| call.last_seen = call.last_seen.max(at));
         }
         if segment.flags.contains(Flags::SYN) && segment.flags.contains(Flags::ACK) && sender == Party::Server
         {
@@ -70,25 +72,18 @@ impl Correlator {
 
     /// Joins a connection whose beginning was not seen. It belongs to the call between its ends that
     /// was met by its traffic, if there is only one. Returns whether the connection is followed.
-    fn join(&mut self, at: Timestamp, key: ConnectionKey, is_bare: bool) -> bool {
-        let ends = (*key.client.ip(), *key.server.ip());
-        let mut orphans = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.connection.is_none() && (call.client, call.server) == ends);
-        let orphan = match (orphans.next(), orphans.next()) {
-            (Some((serial, _)), None) => Some(*serial),
-            _ => None,
-        };
+    fn join(&mut self, at: Timestamp, key: ConnectionKey, segment: &Segment) -> bool {
+        let is_bare = segment.payload.is_empty();
+        // A bare acknowledgement may be the last word of a connection that is over.
+        if is_bare && !segment.flags.contains(Flags::FIN) && !segment.flags.contains(Flags::RST) {
+            return false;
+        }
+        let orphan = self.calls.only_orphan(key.ends());
         // A bare FIN or RST of a connection that nobody knows tells nothing.
         if is_bare && orphan.is_none() {
             return false;
         }
-        if self.connections.len() >= self.config.max_sessions {
-            self.evicted += 1;
-            return false;
-        }
-        self.connections.insert(key, Connection::new(at));
+        self.connections.open(at, key, None, self.max_connections());
         if let Some(serial) = orphan {
             self.bind(serial, key);
         }
@@ -97,25 +92,26 @@ impl Correlator {
 
     /// The call is on this connection.
     fn bind(&mut self, serial: Serial, key: ConnectionKey) {
-        let Some(call) = self.calls.get_mut(&serial) else { return };
-        let Some(connection) = self.connections.get_mut(&key) else { return };
-        if call.connection.is_none() {
-            call.connection = Some(key);
-            call.client_port = Some(key.client.port());
-            connection.calls.push(serial);
+        let is_orphan = self.calls.get(serial).is_some_and(|call| call.connection.is_none());
+        if is_orphan && self.connections.attach(&key, serial) {
+            self.calls.change(serial, |call| {
+                call.connection = Some(key);
+                call.client_port = Some(key.client.port());
+            });
         }
     }
 
     /// SYN from a client: a new connection, unless it is the same SYN again.
     fn open_request(&mut self, at: Timestamp, key: ConnectionKey, isn: u32, out: &mut Vec<Event>) {
         if let Some(known) = self.connections.get(&key) {
+            let calls = known.calls().to_vec();
             if known.client_isn == Some(isn) {
-                for serial in known.calls.clone() {
+                for serial in calls {
                     self.rearm_syn_wait(at, serial);
                 }
                 return;
             }
-            for serial in known.calls.clone() {
+            for serial in calls {
                 self.begin_closing(at, serial, Cause::ConnectionReused, Some(Party::Client), out);
                 self.end(at, serial, out);
             }
@@ -123,32 +119,35 @@ impl Correlator {
         if !self.make_room(at, out) {
             return;
         }
-        let mut connection = Connection::new(at);
-        connection.client_isn = Some(isn);
-        self.connections.insert(key, connection);
+        self.sources.note(at, *key.client.ip(), |tally| tally.connections += 1);
+        self.connections.open(at, key, Some(isn), self.max_connections());
         let serial = self.begin_on(at, key, Phase::Tcp, out);
         self.rearm_syn_wait(at, serial);
     }
 
     /// A call in phase `tcp` waits for the answer to its (latest) SYN.
     fn rearm_syn_wait(&mut self, at: Timestamp, serial: Serial) {
-        if let Some(call) = self.calls.get_mut(&serial)
-            && call.phases.current() == Phase::Tcp
-        {
-            let before = call.deadline.replace(at + SYN_WAIT);
-            self.reschedule(serial, before);
-        }
+        self.calls.change(serial, |call| {
+            if call.phases.current() == Phase::Tcp {
+                call.deadline = Some(at + SYN_WAIT);
+            }
+        });
     }
 
     /// Begins a call on a connection.
     fn begin_on(&mut self, at: Timestamp, key: ConnectionKey, phase: Phase, out: &mut Vec<Event>) -> Serial {
         let serial = self.take_serial();
-        let call = Call::begin(at, phase, *key.client.ip(), *key.server.ip(), Some(key), serial);
+        let mut call = Call::begin(at, phase, *key.client.ip(), *key.server.ip(), Some(key), serial);
+        if let Some(connection) = self.connections.get(&key) {
+            call.negotiation.peers = connection.peers.clone();
+        }
         self.insert(at, serial, call, out);
         serial
     }
 
     fn item(&mut self, at: Timestamp, key: ConnectionKey, sender: Party, item: Item, out: &mut Vec<Event>) {
+        let is_foreign =
+            sender == Party::Client && matches!(item, Item::Garbage { why: Garbage::NotPptp(_), .. });
         let garbage = match item {
             Item::Message(message) => return self.message(at, key, sender, message, out),
             // The connection was met in the middle of a message, or its ports are used again.
@@ -156,8 +155,13 @@ impl Correlator {
             Item::Garbage { bytes, why } => ControlGarbage { sender, bytes, reason: why.to_string() },
             Item::Gap { bytes } => ControlGarbage { sender, bytes, reason: "not seen by the agent".into() },
         };
-        let call = self.connections.get(&key).and_then(|connection| connection.calls.last());
-        let call = call.and_then(|serial| self.calls.get(serial));
+        if is_foreign
+            && let Some(connection) = self.connections.get_mut(&key)
+            && !std::mem::replace(&mut connection.had_garbage, true)
+        {
+            self.sources.note(at, *key.client.ip(), |tally| tally.garbage += 1);
+        }
+        let call = self.connections.calls_on(&key).last().and_then(|serial| self.calls.get(*serial));
         let body = Body::ControlGarbage { control_garbage: garbage };
         out.push(self.event(at, Severity::Notice, call, body));
     }
@@ -174,17 +178,16 @@ impl Correlator {
         let serial = self.call_of(at, key, sender, &message, out);
         if let Some(serial) = serial {
             self.bind(serial, key);
-            if let Some(call) = self.calls.get_mut(&serial) {
-                call.control_messages += 1;
-            }
+            self.calls.change(serial, |call| call.control_messages += 1);
         }
         self.assign_ids(at, serial, sender, &message, out);
-        let call = serial.and_then(|serial| self.calls.get(&serial));
+        let call = serial.and_then(|serial| self.calls.get(serial));
         let severity = if is_refusal(&message) { Severity::Warning } else { Severity::Info };
         let body =
             Body::ControlMessage { control_message: ControlMessage { sender, message: message.clone() } };
         out.push(self.event(at, severity, call, body));
         if let Some(serial) = serial {
+            self.note(at, key, serial, sender, &message, out);
             self.follow(at, key, serial, sender, &message, out);
         }
     }
@@ -199,9 +202,9 @@ impl Correlator {
         out: &mut Vec<Event>,
     ) -> Option<Serial> {
         let on_connection = |correlator: &Self, party: Party, call_id: u16| {
-            let calls = &correlator.connections.get(&key)?.calls;
+            let calls = correlator.connections.calls_on(&key);
             let has_id = |serial: &&Serial| {
-                correlator.calls.get(serial).is_some_and(|call| call.call_id(party) == Some(call_id))
+                correlator.calls.get(**serial).is_some_and(|call| call.call_id(party) == Some(call_id))
             };
             // The newest first: an id may have been used before.
             calls.iter().rev().find(has_id).copied()
@@ -234,14 +237,14 @@ impl Correlator {
             Message::WanErrorNotify(notify) => by_id(self, sender.peer(), notify.peer_call_id),
             Message::SetLinkInfo(info) => by_id(self, sender.peer(), info.peer_call_id),
             Message::StartControlConnectionRequest(_) | Message::StartControlConnectionReply(_) => {
-                let first = self.connections.get(&key)?.calls.first().copied();
+                let first = self.connections.calls_on(&key).first().copied();
                 // The agent missed the SYN, or the connection had no call on it any more.
                 if first.is_none() && self.make_room(at, out) {
                     return Some(self.begin_on(at, key, Phase::Control, out));
                 }
                 first
             }
-            _ => self.connections.get(&key)?.calls.first().copied(),
+            _ => self.connections.calls_on(&key).first().copied(),
         }
     }
 
@@ -255,12 +258,11 @@ impl Correlator {
         call_id: u16,
         out: &mut Vec<Event>,
     ) -> Option<Serial> {
-        let calls = self.connections.get(&key).map(|connection| connection.calls.clone());
-        for serial in calls.unwrap_or_default() {
-            let Some(call) = self.calls.get(&serial) else { continue };
+        for serial in self.connections.calls_on(&key) {
+            let Some(call) = self.calls.get(*serial) else { continue };
             let unanswered = call.call_id(sender.peer()).is_none() && !call.phases.is_ending();
             if unanswered && call.call_id(sender).is_none_or(|known| known == call_id) {
-                return Some(serial);
+                return Some(*serial);
             }
         }
         self.make_room(at, out).then(|| self.begin_on(at, key, Phase::Call, out))
@@ -268,9 +270,9 @@ impl Correlator {
 
     /// The call of the connection that still waits for `party`'s id, if there is only one.
     fn only_call_without_id(&self, key: ConnectionKey, party: Party) -> Option<Serial> {
-        let mut waiting = self.connections.get(&key)?.calls.iter().filter(|serial| {
+        let mut waiting = self.connections.calls_on(&key).iter().filter(|serial| {
             self.calls
-                .get(serial)
+                .get(**serial)
                 .is_some_and(|call| call.call_id(party).is_none() && !call.phases.is_ending())
         });
         match (waiting.next(), waiting.next()) {
@@ -300,6 +302,15 @@ impl Correlator {
             _ => return,
         };
         let Some(serial) = serial else { return };
+        let window = match message {
+            Message::OutgoingCallRequest(request) => Some(request.receive_window_size),
+            Message::OutgoingCallReply(reply) => Some(reply.receive_window_size),
+            Message::IncomingCallReply(reply) => Some(reply.receive_window_size),
+            _ => None,
+        };
+        if let Some(window) = window {
+            self.calls.change(serial, |call| call.traffic.set_window(sender, window));
+        }
         self.assign_id(at, serial, sender, own, out);
         if let Some(peer) = peer {
             self.assign_id(at, serial, sender.peer(), peer, out);
@@ -315,16 +326,20 @@ impl Correlator {
         call_id: u16,
         out: &mut Vec<Event>,
     ) {
-        let Some(call) = self.calls.get_mut(&serial) else { return };
-        let id = match party {
-            Party::Client => &mut call.client_call_id,
-            Party::Server => &mut call.server_call_id,
-        };
-        if *id == Some(call_id) {
-            return;
+        let flows = self.calls.change(serial, |call| {
+            let before = call.flow_from(party.peer());
+            match party {
+                Party::Client => call.client_call_id = Some(call_id),
+                Party::Server => call.server_call_id = Some(call_id),
+            }
+            (before, call.flow_from(party.peer()))
+        });
+        let Some((before, after)) = flows.filter(|(before, after)| before != after) else { return };
+        if let Some(flow) = before.filter(|flow| self.flows.get(flow) == Some(&serial)) {
+            self.flows.remove(&flow);
+            self.released.push(flow);
         }
-        *id = Some(call_id);
-        if let Some(flow) = call.flow_from(party.peer()) {
+        if let Some(flow) = after {
             self.register(at, flow, serial, out);
         }
     }
@@ -338,6 +353,69 @@ impl Correlator {
         self.tombstones.raise(&flow);
         self.strangers.forget(&flow);
         self.flows.insert(flow, serial);
+        if let Some(call) = self.calls.get(serial)
+            && let (Some(one), Some(other)) = (call.flow_from(Party::Client), call.flow_from(Party::Server))
+        {
+            self.paired.push((one, other));
+        }
+    }
+
+    /// What a message tells about the two ends and their connection.
+    fn note(
+        &mut self,
+        at: Timestamp,
+        key: ConnectionKey,
+        serial: Serial,
+        sender: Party,
+        message: &Message,
+        out: &mut Vec<Event>,
+    ) {
+        let peer = Peer::of(message).map(Box::new);
+        if let (Some(peer), Some(connection)) = (&peer, self.connections.get_mut(&key)) {
+            *connection.peers.of_mut(sender) = Some(peer.clone());
+        }
+        let missed = self.calls.change(serial, |call| {
+            let negotiation = &mut call.negotiation;
+            if peer.is_some() {
+                *negotiation.peers.of_mut(sender) = peer;
+            }
+            let ends_it = is_refusal(message)
+                || matches!(
+                    message,
+                    Message::CallDisconnectNotify(_) | Message::StopControlConnectionRequest(_)
+                );
+            if ends_it && negotiation.control_result.is_none() {
+                negotiation.control_result = ControlResult::of(sender, message);
+            }
+            match message {
+                Message::EchoRequest(echo) => negotiation.control_echo.request(at, sender, echo.identifier),
+                Message::EchoReply(echo) => {
+                    negotiation.control_echo.reply(at, sender, echo.identifier);
+                    None
+                }
+                _ => None,
+            }
+        });
+        if let Some(missed) = missed.flatten() {
+            self.control_echo_missed(at, serial, missed, out);
+        }
+    }
+
+    /// Set-Link-Info of the client: it announces its control character map when its LCP opens or closes.
+    fn link_info(&mut self, at: Timestamp, serial: Serial, info: &SetLinkInfo, out: &mut Vec<Event>) {
+        let is_default = info.send_accm == DEFAULT_ACCM;
+        let state = self.calls.change(serial, |call| {
+            let state = match call.negotiation.client_lcp {
+                _ if !is_default => LinkState::Opened,
+                Some(LinkState::Opened | LinkState::Closed) => LinkState::Closed,
+                Some(LinkState::NotOpened) | None => LinkState::NotOpened,
+            };
+            call.negotiation.client_lcp = Some(state);
+            state
+        });
+        if state == Some(LinkState::Opened) {
+            self.advance_to(at, serial, Phase::Auth, Cause::SetLinkInfo, Some(Party::Client), out);
+        }
     }
 
     /// What a message does to the phase of its call.
@@ -370,6 +448,7 @@ impl Correlator {
             Message::IncomingCallReply(reply) => {
                 self.answered(at, serial, reply.result.number() == ACCEPTED, sender, out);
             }
+            Message::SetLinkInfo(info) if sender == Party::Client => self.link_info(at, serial, info, out),
             Message::CallClearRequest(_) => {
                 self.begin_closing(at, serial, Cause::CallClearRequest, by, out);
             }
@@ -396,13 +475,14 @@ impl Correlator {
     ) {
         if accepted {
             self.advance_to(at, serial, Phase::Lcp, Cause::CallEstablished, Some(sender), out);
+            self.look_again(at, serial);
         } else {
             self.begin_closing(at, serial, Cause::CallRefused, Some(sender), out);
         }
     }
 
     fn calls_on(&self, key: ConnectionKey) -> Vec<Serial> {
-        self.connections.get(&key).map(|connection| connection.calls.clone()).unwrap_or_default()
+        self.connections.calls_on(&key).to_vec()
     }
 
     /// FIN of one end. The connection is over when both have sent theirs.
@@ -428,38 +508,18 @@ impl Correlator {
         out: &mut Vec<Event>,
     ) {
         for serial in self.calls_on(key) {
+            self.note_tcp(serial);
             self.begin_closing(at, serial, cause, Some(by), out);
             self.close(at, serial, cause, Some(by), out);
         }
         self.connections.remove(&key);
     }
 
-    /// Who `source` is towards `destination`, as far as a control connection between them tells.
-    pub(super) fn role_of(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<Party> {
-        self.connections.keys().find_map(|key| {
-            let ends = (*key.client.ip(), *key.server.ip());
-            if ends == (source, destination) {
-                Some(Party::Client)
-            } else if ends == (destination, source) {
-                Some(Party::Server)
-            } else {
-                None
-            }
-        })
-    }
-
-    /// The control connection between the two, if there is just one and it has no call yet.
-    pub(super) fn only_connection_between(
-        &self,
-        client: Ipv4Addr,
-        server: Ipv4Addr,
-    ) -> Option<ConnectionKey> {
-        let mut between = self.connections.iter().filter(|(key, connection)| {
-            (*key.client.ip(), *key.server.ip()) == (client, server) && connection.calls.is_empty()
-        });
-        match (between.next(), between.next()) {
-            (Some((key, _)), None) => Some(*key),
-            _ => None,
+    /// Takes what is known of the call's control connection while it is there.
+    pub(super) fn note_tcp(&mut self, serial: Serial) {
+        let connection = self.calls.get(serial).and_then(|call| self.connections.get(&call.connection?));
+        if let Some(tcp) = connection.map(|connection| connection.tcp.stats()) {
+            self.calls.change(serial, |call| call.tcp = Some(tcp));
         }
     }
 }

@@ -6,7 +6,8 @@
 //! that one half carries for the sequence numbers of the other (RFC 2637, section 4.1). What
 //! remains single becomes a call of which one call id is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Correlator;
@@ -23,14 +24,22 @@ const MAX_STRANGERS: usize = 8192;
 /// How long packets of an ended call are still known as such.
 const TOMBSTONE_TIME: Duration = Duration::from_secs(60);
 /// Ended flows remembered at most.
-const MAX_TOMBSTONES: usize = 4096;
+const MAX_TOMBSTONES: usize = 32_768;
 /// An acknowledgement this close to the highest sequence number may belong to it.
 const ACK_DISTANCE: u32 = 1024;
 
-/// Flows that belong to no known call.
+/// Flows that belong to no known call. One that does not fit is seen again with the next counters.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
+    /// Those of one direction between two addresses are neighbours here.
     flows: BTreeMap<FlowKey, Stranger>,
+    /// In the order in which their waits end.
+    waiting: BTreeSet<(Timestamp, FlowKey)>,
+    /// Seen since the last look for pairs.
+    fresh: BTreeSet<FlowKey>,
+    /// Flows that were compared with another, for the tests.
+    #[cfg(test)]
+    pub(super) compared: std::cell::Cell<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,46 +56,80 @@ impl Strangers {
             if known.direction == direction {
                 known.seen = at;
                 known.flow = *flow;
+                self.fresh.insert(key);
             }
         } else if self.flows.len() < MAX_STRANGERS {
             self.flows.insert(key, Stranger { since: at, seen: at, direction, flow: *flow });
+            self.waiting.insert((at, key));
+            self.fresh.insert(key);
         }
     }
 
+    /// Takes a flow out: its call is known.
     pub(super) fn forget(&mut self, key: &FlowKey) {
-        self.flows.remove(key);
+        self.remove(key);
+    }
+
+    fn remove(&mut self, key: &FlowKey) -> Option<Stranger> {
+        let stranger = self.flows.remove(key)?;
+        self.waiting.remove(&(stranger.since, *key));
+        self.fresh.remove(key);
+        Some(stranger)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        self.flows.values().map(|stranger| stranger.since + PAIRING_WAIT).min()
+        self.waiting.first().map(|(since, _)| *since + PAIRING_WAIT)
     }
 
-    /// Strangers that have waited long enough, or whose other half is there.
-    fn ready(&self, now: Timestamp) -> Vec<FlowKey> {
-        self.flows
-            .iter()
-            .filter(|(key, stranger)| {
-                stranger.since + PAIRING_WAIT <= now || self.other_half(key, &stranger.flow).is_some()
-            })
-            .map(|(key, _)| *key)
-            .collect()
+    /// Strangers that have waited long enough, and new ones whose other half is there beyond doubt.
+    fn ready(&mut self, now: Timestamp) -> BTreeSet<FlowKey> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut ready: BTreeSet<_> = fresh.into_iter().filter(|key| self.is_one_of_two(key)).collect();
+        let waited = self.waiting.iter().take_while(|(since, _)| *since + PAIRING_WAIT <= now);
+        ready.extend(waited.map(|(_, key)| *key));
+        ready
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.flows.retain(|_, stranger| stranger.seen + TOMBSTONE_TIME > now);
+        let gone = |stranger: &Stranger| stranger.seen + TOMBSTONE_TIME <= now;
+        let old: Vec<_> =
+            self.flows.iter().filter(|(_, stranger)| gone(stranger)).map(|(key, _)| *key).collect();
+        for key in old {
+            self.remove(&key);
+        }
+    }
+
+    /// Flows from one address to another.
+    fn between(
+        &self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+    ) -> impl Iterator<Item = (&FlowKey, &Stranger)> {
+        let key = |call_id| FlowKey { source, destination, call_id };
+        self.flows.range(key(0)..=key(u16::MAX))
+    }
+
+    /// Whether there are just this flow and one back between its addresses.
+    fn is_alone(&self, key: &FlowKey) -> bool {
+        let is_single = |source, destination| self.between(source, destination).take(2).count() == 1;
+        is_single(key.source, key.destination) && is_single(key.destination, key.source)
+    }
+
+    fn is_one_of_two(&self, key: &FlowKey) -> bool {
+        self.is_alone(key)
+            && self.flows.get(key).is_some_and(|stranger| self.other_half(key, &stranger.flow).is_some())
     }
 
     /// The only possible other half of `key`, or the one whose numbers fit.
     fn other_half(&self, key: &FlowKey, flow: &Flow) -> Option<FlowKey> {
-        let is_reverse = |other: &FlowKey| other.source == key.destination && other.destination == key.source;
-        let candidates: Vec<_> = self.flows.iter().filter(|(other, _)| is_reverse(other)).collect();
-        let has_rivals = self
-            .flows
-            .keys()
-            .any(|other| other.source == key.source && other.destination == key.destination && other != key);
-        let is_only_choice = candidates.len() == 1 && !has_rivals;
-        candidates
-            .into_iter()
+        let has_rivals =
+            self.between(key.source, key.destination).filter(|(other, _)| *other != key).take(1).count() > 0;
+        let is_only_choice = !has_rivals && self.between(key.destination, key.source).take(2).count() == 1;
+        self.between(key.destination, key.source)
+            .inspect(|_| {
+                #[cfg(test)]
+                self.compared.set(self.compared.get() + 1);
+            })
             .filter_map(|(other, stranger)| Some((distance(flow, &stranger.flow)?, *other)))
             // Where there is a choice, silence is no evidence.
             .filter(|((evidence, _), _)| is_only_choice || *evidence > 0)
@@ -111,20 +154,24 @@ fn distance(one: &Flow, other: &Flow) -> Option<(u32, u32)> {
     Some(sum)
 }
 
-/// Flows of calls that ended, so that their last packets do not look like new calls.
+/// Flows of calls that ended, so that their last packets do not look like new calls. The oldest makes
+/// room.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     ended: BTreeMap<FlowKey, Timestamp>,
+    by_age: BTreeSet<(Timestamp, FlowKey)>,
 }
 
 impl Tombstones {
     pub(super) fn bury(&mut self, at: Timestamp, key: FlowKey) {
-        if self.ended.len() >= MAX_TOMBSTONES {
-            self.sweep(at);
+        self.raise(&key);
+        if self.ended.len() >= MAX_TOMBSTONES
+            && let Some((_, oldest)) = self.by_age.first().copied()
+        {
+            self.raise(&oldest);
         }
-        if self.ended.len() < MAX_TOMBSTONES {
-            self.ended.insert(key, at);
-        }
+        self.ended.insert(key, at);
+        self.by_age.insert((at, key));
     }
 
     pub(super) fn contains(&self, key: &FlowKey) -> bool {
@@ -132,26 +179,43 @@ impl Tombstones {
     }
 
     pub(super) fn raise(&mut self, key: &FlowKey) {
-        self.ended.remove(key);
+        if let Some(at) = self.ended.remove(key) {
+            self.by_age.remove(&(at, *key));
+        }
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.ended.retain(|_, at| *at + TOMBSTONE_TIME > now);
+        while let Some((at, oldest)) = self.by_age.first().copied()
+            && at + TOMBSTONE_TIME <= now
+        {
+            self.raise(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Strangers {
+    pub(super) fn is_sound(&self) -> bool {
+        let waiting: BTreeSet<_> = self.flows.iter().map(|(key, stranger)| (stranger.since, *key)).collect();
+        waiting == self.waiting && self.fresh.iter().all(|key| self.flows.contains_key(key))
     }
 }
 
 impl Correlator {
     /// Counters of one direction.
     pub(super) fn flow(&mut self, at: Timestamp, key: FlowKey, direction: Direction, flow: &Flow) {
-        if let Some(call) = self.flows.get(&key).and_then(|serial| self.calls.get_mut(serial)) {
-            let sender = call.sender_on(&key);
-            if !call.traffic.follows(sender, direction) {
-                return;
-            }
-            if flow.packets != call.traffic.of(sender).packets {
-                call.last_seen = call.last_seen.max(at);
-            }
-            call.traffic.update(sender, flow);
+        if let Some(serial) = self.flows.get(&key) {
+            self.calls.change(*serial, |call| {
+                let sender = call.sender_on(&key);
+                if !call.traffic.follows(sender, direction) {
+                    return;
+                }
+                if flow.packets != call.traffic.of(sender).packets {
+                    call.last_seen = call.last_seen.max(at);
+                }
+                call.traffic.update(at, sender, flow);
+                call.silence.update(sender, flow);
+            });
         } else if self.tombstones.contains(&key) {
             self.released.push(key);
         } else {
@@ -163,7 +227,7 @@ impl Correlator {
     pub(super) fn adopt_strangers(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         for key in self.strangers.ready(now) {
             // Its other half may have taken it along already.
-            let Some(stranger) = self.strangers.flows.remove(&key) else { continue };
+            let Some(stranger) = self.strangers.remove(&key) else { continue };
             let sender = self.sender_of(key, stranger.direction);
             if let Some(serial) = self.half_call(key, sender) {
                 self.assign_id(now, serial, sender.peer(), key.call_id, out);
@@ -171,7 +235,7 @@ impl Correlator {
                 continue;
             }
             let other = self.strangers.other_half(&key, &stranger.flow);
-            let other = other.and_then(|other| Some((other, self.strangers.flows.remove(&other)?)));
+            let other = other.and_then(|other| Some((other, self.strangers.remove(&other)?)));
             self.adopt(now, key, &stranger, other, out);
         }
     }
@@ -179,7 +243,7 @@ impl Correlator {
     /// Which end sends on a flow that belongs to no known call. This host is the VPN host: what
     /// comes in is from a client, unless a control connection between the two says otherwise.
     pub(super) fn sender_of(&self, flow: FlowKey, direction: Direction) -> Party {
-        self.role_of(flow.source, flow.destination).unwrap_or(match direction {
+        self.connections.role_of(flow.source, flow.destination).unwrap_or(match direction {
             Direction::Egress => Party::Server,
             Direction::Ingress => Party::Client,
         })
@@ -188,15 +252,11 @@ impl Correlator {
     /// The call between these ends whose other half is known and this one is not, if there is only
     /// one.
     pub(super) fn half_call(&self, flow: FlowKey, sender: Party) -> Option<Serial> {
-        let mut halves = self.calls.iter().filter(|(_, call)| {
-            (call.address(sender), call.address(sender.peer())) == (flow.source, flow.destination)
-                && call.call_id(sender.peer()).is_none()
-                && call.call_id(sender).is_some()
-        });
-        match (halves.next(), halves.next()) {
-            (Some((serial, _)), None) => Some(*serial),
-            _ => None,
-        }
+        let ends = match sender {
+            Party::Client => (flow.source, flow.destination),
+            Party::Server => (flow.destination, flow.source),
+        };
+        self.calls.only_half(ends, sender.peer())
     }
 
     fn adopt(
@@ -224,12 +284,13 @@ impl Correlator {
                 Party::Server => call.client_call_id = Some(key.call_id),
             }
         }
-        call.connection = self.only_connection_between(client, server);
+        call.connection = self.connections.only_idle((client, server));
         call.client_port = call.connection.map(|key| key.client.port());
         let halves = [Some((sender, stranger)), other.as_ref().map(|(_, half)| (sender.peer(), half))];
         for (from, half) in halves.into_iter().flatten() {
             call.traffic.follows(from, half.direction);
-            call.traffic.update(from, &half.flow);
+            call.traffic.update(now, from, &half.flow);
+            call.silence.update(from, &half.flow);
         }
         let carries_data = call.traffic.carries_data();
         self.insert(now, serial, call, out);

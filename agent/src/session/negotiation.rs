@@ -1,161 +1,230 @@
-//! What the two ends of a call agreed on, layer by layer.
+//! What the two ends of a call negotiate, layer by layer: who asked for what, who refused what, what both
+//! agreed on, how long each took, and how they prove who they are.
 //!
-//! Each end asks for its own options with Configure-Request and is granted them by the other's
-//! Configure-Ack; a layer is open when both were (RFC 1661, section 4). So what one end *sends*
-//! says what holds for what it *receives*.
+//! This is what the account of a call (`ppp.summary`, `auth.result`, `session.end`) and every conclusion
+//! about it are made of. Its memory is bounded: lists are cut, and what was cut is counted.
 
-use std::collections::VecDeque;
+mod copies;
+mod layer;
+mod proof;
+
 use std::net::Ipv4Addr;
 
-use crate::event::session::Mppe;
+pub(super) use layer::Answer;
+pub use layer::{Asking, Layer};
+pub use proof::Proofs;
+pub(super) use proof::Verdict;
+
+use super::echo::Echoes;
+use crate::event::auth::AuthResult;
+use crate::event::control::{ControlResult, Peer};
+use crate::event::ppp::{Summary, Termination};
+use crate::event::session::{LinkState, Mppe};
 use crate::event::{Party, PerParty};
+use crate::seldom::{Seldom, seldom};
+use crate::time::Timestamp;
+use crate::wire::ppp::Protocol;
+use crate::wire::ppp::ccp::{CcpOption, MppeBits};
+use crate::wire::ppp::cp::TerminateReason;
+use crate::wire::ppp::ipcp::IpcpOption;
+use crate::wire::ppp::ipv6cp::Ipv6cpOption;
+use crate::wire::ppp::lcp::{AuthenticationMethod, LcpOption};
+use crate::wire::ppp::ras::RasError;
+use copies::Copies;
 
-/// GRE sequence numbers of negotiation frames remembered for each end, to know a copy.
-const RECENT: usize = 16;
+/// Bytes of a name or message kept at most.
+const MAX_TEXT: usize = 256;
 
-/// One layer: what each end asked for and was granted.
-#[derive(Clone, Debug)]
-pub(super) struct Layer<T> {
-    granted: PerParty<Option<T>>,
-}
-
-impl<T> Default for Layer<T> {
-    fn default() -> Self {
-        Self { granted: PerParty { client: None, server: None } }
-    }
-}
-
-impl<T> Layer<T> {
-    /// `by` asks (again). An open layer is closed by that; returns whether it was open.
-    pub(super) fn request(&mut self, by: Party) -> bool {
-        let was_open = self.is_open();
-        if was_open {
-            *self = Self::default();
-        } else {
-            *self.granted.of_mut(by) = None;
-        }
-        was_open
-    }
-
-    /// What `by` asked for was granted.
-    pub(super) fn grant(&mut self, by: Party, options: T) {
-        *self.granted.of_mut(by) = Some(options);
-    }
-
-    /// Whether both ends were granted what they asked for.
-    pub(super) const fn is_open(&self) -> bool {
-        self.granted.client.is_some() && self.granted.server.is_some()
-    }
-
-    /// What `by` was granted.
-    fn of(&self, by: Party) -> Option<&T> {
-        self.granted.of(by).as_ref()
-    }
-}
+seldom!(Layer<Ipv6cpOption>);
+seldom!(Proofs);
+seldom!(Echoes);
 
 /// State of a call's negotiation.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Negotiation {
-    /// Authentication protocol that the end demands of the other, if it does.
-    pub(super) lcp: Layer<Option<String>>,
-    /// MPPE that the end wants to receive, if it does.
-    pub(super) ccp: Layer<Option<Mppe>>,
-    /// Address of the end.
-    pub(super) ipcp: Layer<Option<Ipv4Addr>>,
-    user: Option<String>,
+pub struct Negotiation {
+    /// The link.
+    pub lcp: Layer<LcpOption>,
+    /// Encryption.
+    pub ccp: Layer<CcpOption>,
+    /// IPv4 addresses.
+    pub ipcp: Layer<IpcpOption>,
+    /// IPv6 addresses.
+    pub ipv6cp: Seldom<Layer<Ipv6cpOption>>,
+    /// How each end proves who it is; in nearly every call only the client does.
+    pub proofs: PerParty<Seldom<Proofs>>,
+    /// Keep-alives in the tunnel.
+    pub lcp_echo: Seldom<Echoes>,
+    /// Keep-alives on the control connection.
+    pub control_echo: Seldom<Echoes>,
+    /// Software at the two ends, by how they introduced themselves.
+    pub peers: PerParty<Option<Box<Peer>>>,
+    /// What the client said about its LCP on the control connection.
+    pub client_lcp: Option<LinkState>,
+    /// The control message that refused or ended the call.
+    pub control_result: Option<ControlResult>,
+    /// The first Terminate-Request.
+    pub termination: Option<Box<Termination>>,
     failed_by: Option<Party>,
-    recent: PerParty<VecDeque<u32>>,
+    copies: PerParty<Copies>,
 }
 
 impl Negotiation {
     /// Name that the client gave.
-    pub(super) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+    pub fn user(&self) -> Option<&str> {
+        self.proofs.client.identity()
     }
 
-    /// The client gave its name.
-    pub(super) fn set_user(&mut self, name: &str) {
-        if self.user.as_deref() != Some(name) {
-            self.user = Some(name.to_owned());
-        }
+    /// How `authenticator` demanded of the other end to prove who it is, as LCP agreed.
+    pub fn method_demanded_by(&self, authenticator: Party) -> Option<&AuthenticationMethod> {
+        self.lcp.of(authenticator).agreed()?.iter().find_map(|option| match option {
+            LcpOption::AuthenticationProtocol { method } => Some(method),
+            _ => None,
+        })
     }
 
     /// The authentication protocol that was agreed on; what the server demands comes first.
-    pub(super) fn auth_protocol(&self) -> Option<String> {
-        let demanded_by = |party| self.lcp.of(party).cloned().flatten();
+    pub fn auth_protocol(&self) -> Option<String> {
+        let demanded_by = |party| self.method_demanded_by(party).map(ToString::to_string);
         demanded_by(Party::Server).or_else(|| demanded_by(Party::Client))
     }
 
     /// Encryption that was agreed on. Both directions have the same in practice; the direction
     /// towards the server counts where they differ.
-    pub(super) fn mppe(&self) -> Option<Mppe> {
-        let received_by = |party| self.ccp.of(party).copied().flatten();
+    pub fn mppe(&self) -> Option<Mppe> {
+        let received_by = |party| mppe(self.ccp.of(party).agreed()?);
         received_by(Party::Server).or_else(|| received_by(Party::Client))
     }
 
     /// Address of one end inside the tunnel.
-    pub(super) fn address_of(&self, party: Party) -> Option<Ipv4Addr> {
-        self.ipcp.of(party).copied().flatten()
+    pub fn address_of(&self, party: Party) -> Option<Ipv4Addr> {
+        self.ipcp.of(party).agreed()?.iter().find_map(|option| match option {
+            IpcpOption::IpAddress { address } => Some(*address),
+            _ => None,
+        })
     }
 
     /// The last proof was refused by this end, and none was accepted since.
-    pub(super) const fn authentication_failed_by(&self) -> Option<Party> {
+    pub const fn authentication_failed_by(&self) -> Option<Party> {
         self.failed_by
     }
 
-    /// `by` refused the other's proof.
-    pub(super) const fn authentication_failed(&mut self, by: Party) {
-        self.failed_by = Some(by);
+    /// What became of each layer of which something was seen, as far as it is known.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let layers = [
+            self.lcp.account().map(Summary::Lcp),
+            self.ccp.account().map(Summary::Ccp),
+            self.ipcp.account().map(Summary::Ipcp),
+            self.ipv6cp.account().map(Summary::Ipv6cp),
+        ];
+        layers.into_iter().flatten().collect()
     }
 
-    /// A proof was accepted.
-    pub(super) const fn authenticated(&mut self) {
-        self.failed_by = None;
+    /// Layers whose outcome has not been reported yet.
+    pub(super) fn report(&mut self) -> impl Iterator<Item = Summary> + use<> {
+        let layers = [
+            self.lcp.report().map(Summary::Lcp),
+            self.ccp.report().map(Summary::Ccp),
+            self.ipcp.report().map(Summary::Ipcp),
+            self.ipv6cp.filled().and_then(Layer::report).map(Summary::Ipv6cp),
+        ];
+        layers.into_iter().flatten()
+    }
+
+    /// `by` does not speak `protocol`.
+    pub(super) fn reject(&mut self, at: Timestamp, by: Party, protocol: Protocol) {
+        match protocol {
+            Protocol::Ccp => self.ccp.reject(at, by),
+            Protocol::Ipcp => self.ipcp.reject(at, by),
+            Protocol::Ipv6cp => self.ipv6cp.reject(at, by),
+            _ => {}
+        }
+    }
+
+    /// `by` closes a layer.
+    pub(super) fn terminate(&mut self, by: Party, protocol: Protocol, reason: Option<&TerminateReason>) {
+        if self.termination.is_some() {
+            return;
+        }
+        let mut termination = Termination { by, protocol, text: None, error: None, error_code: None };
+        match reason {
+            Some(TerminateReason::Text(text)) => termination.text = Some(bounded(text)),
+            Some(TerminateReason::Microsoft { error, .. }) => {
+                termination.error = Some(RasError::from(*error));
+                termination.error_code = Some(*error);
+            }
+            None => {}
+        }
+        self.termination = Some(Box::new(termination));
+    }
+
+    /// The proof of the end that is not `by` ended; a refusal is remembered until another is accepted.
+    pub(super) fn judged(
+        &mut self,
+        at: Timestamp,
+        by: Party,
+        id: u8,
+        verdict: &Verdict,
+    ) -> Option<AuthResult> {
+        self.failed_by = (!verdict.accepted).then_some(by);
+        let method = self.method_demanded_by(by).cloned();
+        self.proofs.of_mut(by.peer()).result(at, id, verdict, by, method.as_ref())
+    }
+
+    /// Nothing more will come: layers that did not open and proofs under way are decided.
+    pub(super) fn give_up(&mut self, at: Timestamp) -> Vec<AuthResult> {
+        self.lcp.give_up(at);
+        self.ccp.give_up(at);
+        self.ipcp.give_up(at);
+        if let Some(ipv6cp) = self.ipv6cp.filled() {
+            ipv6cp.give_up(at);
+        }
+        let mut give_up = |authenticator: Party| {
+            let method = self.method_demanded_by(authenticator).cloned();
+            self.proofs.of_mut(authenticator.peer()).filled()?.give_up(authenticator, method.as_ref())
+        };
+        [give_up(Party::Server), give_up(Party::Client)].into_iter().flatten().collect()
     }
 
     /// Whether `sender` sent this GRE sequence number with a negotiation frame before: then the
     /// network made a copy, which neither end takes.
     pub(super) fn is_copy(&mut self, sender: Party, gre_sequence: u32) -> bool {
-        let recent = self.recent.of_mut(sender);
-        if recent.contains(&gre_sequence) {
-            return true;
+        self.copies.of_mut(sender).is_copy(gre_sequence)
+    }
+}
+
+/// As much of a peer's text as is kept.
+fn bounded(text: &str) -> String {
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
+}
+
+/// The encryption among options of CCP.
+pub fn mppe(options: &[CcpOption]) -> Option<Mppe> {
+    options.iter().find_map(|option| match option {
+        CcpOption::Mppe { bits } => {
+            Some(Mppe { bits: bits.key_bits()?.into(), stateful: !bits.contains(MppeBits::STATELESS) })
         }
-        if recent.len() == RECENT {
-            recent.pop_front();
-        }
-        recent.push_back(gre_sequence);
-        false
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+impl Negotiation {
+    /// Whether all that is kept is within its bounds.
+    pub(super) fn is_bounded(&self) -> bool {
+        [Party::Client, Party::Server].into_iter().all(|party| {
+            let texts = [
+                self.proofs.of(party).identity(),
+                self.termination.as_ref().and_then(|termination| termination.text.as_deref()),
+            ];
+            self.lcp.of(party).is_bounded()
+                && self.ccp.of(party).is_bounded()
+                && self.ipcp.of(party).is_bounded()
+                && self.ipv6cp.of(party).is_bounded()
+                && texts.into_iter().flatten().all(|text| text.len() <= MAX_TEXT)
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_layer_is_open_when_both_were_granted() {
-        let mut layer = Layer::default();
-        assert!(!layer.request(Party::Client));
-        assert!(!layer.request(Party::Server));
-        layer.grant(Party::Client, 1);
-        assert!(!layer.is_open());
-        // Refused and asked again: the other end's grant stays.
-        assert!(!layer.request(Party::Server));
-        layer.grant(Party::Server, 2);
-        assert!(layer.is_open());
-        assert!(layer.request(Party::Client));
-        assert!(!layer.is_open() && layer.of(Party::Server).is_none());
-    }
-
-    #[test]
-    fn knows_copies_among_the_recent_ones() {
-        let mut negotiation = Negotiation::default();
-        assert!(!negotiation.is_copy(Party::Client, 7));
-        assert!(!negotiation.is_copy(Party::Server, 7));
-        assert!(negotiation.is_copy(Party::Client, 7));
-        for number in 100..100 + RECENT as u32 {
-            assert!(!negotiation.is_copy(Party::Client, number));
-        }
-        assert!(!negotiation.is_copy(Party::Client, 7));
-    }
-}
+mod tests;

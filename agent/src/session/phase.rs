@@ -21,6 +21,11 @@ impl Phases {
         Self { current: phase, since: at, spent: Vec::new(), last_open: phase, was_up: phase == Phase::Up }
     }
 
+    /// Since when.
+    pub(super) const fn since(&self) -> Timestamp {
+        self.since
+    }
+
     pub(super) const fn current(&self) -> Phase {
         self.current
     }

@@ -1,9 +1,10 @@
 //! The GRE counters of a call, as the flow map gives them.
 
-use crate::event::gre::{Counters, GreStats};
+use crate::event::gre::{Counters, GreStats, RoundTrips};
 use crate::event::session::Rate;
 use crate::event::{Party, PerParty};
 use crate::observation::{Direction, Flow};
+use crate::time::Timestamp;
 
 /// Counters of both directions, and what of them was reported.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +12,8 @@ pub(super) struct Traffic {
     latest: PerParty<Counters>,
     reported: PerParty<Counters>,
     sighting: PerParty<Option<Direction>>,
+    /// When the counters were last read.
+    read_at: Timestamp,
 }
 
 impl Traffic {
@@ -21,9 +24,70 @@ impl Traffic {
         *self.sighting.of_mut(sender).get_or_insert(direction) == direction
     }
 
+    /// Which end this host is, by the way that packets pass it. One that forwards the call counts as
+    /// the server: so does whoever sees no packets.
+    pub(super) fn here(&self) -> Party {
+        match (self.sighting.client, self.sighting.server) {
+            (Some(Direction::Egress), _) | (None, Some(Direction::Ingress)) => Party::Client,
+            _ => Party::Server,
+        }
+    }
+
+    /// Which way the packets of `sender` pass this host; None before one was seen.
+    pub(super) fn sighted(&self, sender: Party) -> Option<Direction> {
+        *self.sighting.of(sender)
+    }
+
     /// Takes the latest counters of what `sender` sent.
-    pub(super) fn update(&mut self, sender: Party, flow: &Flow) {
-        *self.latest.of_mut(sender) = Counters::from(flow);
+    pub(super) fn update(&mut self, at: Timestamp, sender: Party, flow: &Flow) {
+        self.read_at = at;
+        let known = self.latest.of(sender);
+        let counters = Counters {
+            ccp_reset_requests: known.ccp_reset_requests,
+            ccp_reset_acks: known.ccp_reset_acks,
+            ack_rtt: known.ack_rtt,
+            window: known.window,
+            outstanding_max: known.outstanding_max,
+            ..Counters::from(flow)
+        };
+        *self.latest.of_mut(sender) = counters;
+        // The acknowledgements of this end are about what the other one sent.
+        let other = self.latest.of_mut(sender.peer());
+        other.ack_rtt = RoundTrips::of(&flow.round_trips);
+        other.outstanding_max = other.ack_rtt.is_some().then_some(flow.outstanding);
+        for end in [Party::Client, Party::Server] {
+            let ack = self.latest.of(end.peer()).last_acknowledgement;
+            let counters = self.latest.of_mut(end);
+            counters.outstanding = counters.highest_sequence.zip(ack).map(|(highest, ack)| {
+                // The two were not read in the same instant.
+                let outstanding = highest.wrapping_sub(ack);
+                if outstanding < 1 << 31 { outstanding } else { 0 }
+            });
+        }
+    }
+
+    /// `receiver` advertised the window that it grants the other end.
+    pub(super) fn set_window(&mut self, receiver: Party, window: u16) {
+        // No news by itself.
+        self.latest.of_mut(receiver.peer()).window = Some(window);
+        self.reported.of_mut(receiver.peer()).window = Some(window);
+    }
+
+    /// Counts a CCP Reset-Request of `sender`; returns how many there were.
+    pub(super) const fn ccp_reset_request(&mut self, sender: Party) -> u64 {
+        let counters = self.latest.of_mut(sender);
+        counters.ccp_reset_requests += 1;
+        counters.ccp_reset_requests
+    }
+
+    /// Counts a CCP Reset-Ack of `sender`.
+    pub(super) const fn ccp_reset_ack(&mut self, sender: Party) {
+        self.latest.of_mut(sender).ccp_reset_acks += 1;
+    }
+
+    /// When the counters were last read.
+    pub(super) const fn read_at(&self) -> Timestamp {
+        self.read_at
     }
 
     /// Whether anything moved since the last report.

@@ -1,5 +1,6 @@
 //! A readable account of each call, written when the call is over.
 
+mod results;
 mod story;
 mod words;
 
@@ -20,7 +21,8 @@ const MAX_DETAILS: usize = 4 << 20;
 /// Collects what is said about each call.
 #[derive(Debug)]
 pub struct Account {
-    stories: BTreeMap<Uuid, Story>,
+    /// In boxes: the nodes of a tree are half empty.
+    stories: BTreeMap<Uuid, Box<Story>>,
     told: u64,
     details: usize,
     bold: bool,
@@ -38,17 +40,29 @@ impl Account {
     ///
     /// Those of `output`.
     pub fn event(&mut self, event: &Event, output: &mut impl Write) -> io::Result<()> {
-        if let Some(session) = &event.session {
+        let is_late = event.session.as_ref().is_none_or(|session| !self.stories.contains_key(&session.id));
+        if let Body::Finding { finding } = &event.body
+            && is_late
+        {
+            let caller = event.session.as_ref().and_then(|session| session.client);
+            let call = caller.map(|client| format!("Call of {client} that is over"));
+            let client = finding.client.map(|client| format!("Client {client}"));
+            writeln!(output, "{}", call.or(client).unwrap_or_else(|| "Log".into()))?;
+            story::write_finding(finding, output)?;
+            writeln!(output)?;
+        } else if is_late && matches!(event.body, Body::Log { .. } | Body::RadiusExchange { .. }) {
+            // What is still said about a call that was told makes no other call.
+        } else if let Some(session) = &event.session {
             let is_over = matches!(event.body, Body::SessionEnd { .. });
-            let story = self.stories.entry(session.id).or_insert_with(|| Story::begin(event.ts));
+            let story = self.stories.entry(session.id).or_insert_with(|| Box::new(Story::begin(event.ts)));
             self.details += story.take(event, session, MAX_DETAILS - self.details.min(MAX_DETAILS));
             if is_over && let Some(story) = self.stories.remove(&session.id) {
                 self.details -= story.details().min(self.details);
                 self.tell(&story, output)?;
             }
         } else if let Body::AnalysisStop { analysis_stop } = &event.body {
-            let mut rest: Vec<Story> = std::mem::take(&mut self.stories).into_values().collect();
-            rest.sort_by_key(Story::began);
+            let mut rest: Vec<Box<Story>> = std::mem::take(&mut self.stories).into_values().collect();
+            rest.sort_by_key(|story| story.began());
             for story in &rest {
                 self.tell(story, output)?;
             }
@@ -66,12 +80,33 @@ impl Account {
     }
 
     fn summary(&self, stop: &Stop, output: &mut impl Write) -> io::Result<()> {
-        write!(output, "{}", count(self.told, "call"))?;
-        write!(output, " in {} ({})", count(stop.packets, "packet"), bytes(stop.bytes))?;
+        if stop.packets == 0 && !stop.documents.is_empty() {
+            write!(output, "No packets")?;
+        } else {
+            write!(output, "{}", count(self.told, "call"))?;
+        }
+        if stop.packets > 0 || stop.documents.is_empty() {
+            write!(output, " in {} ({})", count(stop.packets, "packet"), bytes(stop.bytes))?;
+        }
         if let (Some(first), Some(last)) = (stop.first, stop.last) {
             write!(output, " from {first} to {last}")?;
         }
         writeln!(output)?;
+        for document in &stop.documents {
+            write!(output, "  {}: {}, {}", document.name, document.kind, count(document.records, "record"))?;
+            writeln!(output, ", {} about remote access", document.observed)?;
+            for (number, what) in [
+                (document.damaged, "of them damaged or without a time"),
+                (document.beyond, "more than is kept of one file"),
+            ] {
+                if number > 0 {
+                    writeln!(output, "    {number} {what}")?;
+                }
+            }
+            if let Some(problem) = &document.problem {
+                writeln!(output, "    {problem}")?;
+            }
+        }
         let refused = &stop.refused;
         let notes = [
             (stop.copies, "captured more than once, counted once (--copies keep counts all)"),

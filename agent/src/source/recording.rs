@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 /// Name of the format, in the header.
 const FORMAT: &str = "pptpscope recording";
 /// Version of the format that is written and read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longest line that is believed, bytes.
 const MAX_LINE: u64 = 1 << 20;
 
@@ -39,6 +39,9 @@ pub struct Header {
     pub max_sessions: u32,
     /// How long a silent call is kept, nanoseconds.
     pub idle_limit_ns: u64,
+    /// Whether every line of a log makes an event.
+    #[serde(default)]
+    pub all_log_lines: bool,
 }
 
 impl Header {
@@ -53,6 +56,7 @@ impl Header {
             stats_interval_ns,
             max_sessions,
             idle_limit_ns,
+            all_log_lines: false,
         }
     }
 }
@@ -60,6 +64,7 @@ impl Header {
 /// What happened to the correlator, or to the output around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Entry {
     /// `observe` was called.
     Observe(Observation),
@@ -101,8 +106,11 @@ pub enum Error {
     /// The first line is no header.
     #[error("no recording of pptpscope: {0}")]
     NoRecording(String),
-    /// A later format.
-    #[error("the recording has format version {0}, this program reads version {VERSION}: use a newer one")]
+    /// Another format.
+    #[error(
+        "the recording has format version {0}, this program reads version {VERSION}: replay it with the pptpscope \
+         that made it"
+    )]
     Version(u32),
     /// A line is no entry.
     #[error("entry {entry} cannot be read: {what}")]

@@ -19,6 +19,7 @@ use super::{
         codes::{OutgoingCallResult, StartResult},
         peer::Software,
     },
+    radius::{self, Attribute},
     stream::{Assembler, Item},
     tcp,
 };
@@ -236,4 +237,32 @@ fn other_tunnels_are_nobodys_call() {
     let story = Story::read(packets);
     assert!(story.frames.is_empty() && story.data.is_empty());
     assert_eq!(story.refused.keys().collect::<Vec<_>>(), ["GRE version 0, not a PPTP tunnel"]);
+}
+
+#[test]
+fn a_login_by_radius_with_a_second_round() {
+    let Some(packets) = capture("john-samples__radius-sample-3.cap") else { return };
+    let packets: Vec<_> = packets
+        .into_iter()
+        .map(|packet| {
+            let datagram = ip::Packet::decode(packet).unwrap().payload.into_bytes();
+            radius::Packet::decode(&datagram[8..]).unwrap()
+        })
+        .collect();
+    let codes: Vec<_> = packets.iter().map(|packet| packet.code.name()).collect();
+    assert_eq!(codes, ["access_request", "access_challenge", "access_request", "access_accept"]);
+    assert_eq!(packets.iter().map(|packet| packet.id).collect::<Vec<_>>(), [5, 5, 6, 6]);
+    assert_eq!(packets[0].user_name(), Some("John.McGuirk"));
+    assert_eq!(packets[2].method(), Some(AuthenticationMethod::Eap));
+    let text = packets[3].find(|attribute| match attribute {
+        Attribute::ReplyMessage(text) => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(text, Some("Hello, John.McGuirk"));
+    assert!(packets.iter().all(|packet| packet.attributes.contains(&Attribute::MessageAuthenticator)));
+    let unknown = packets
+        .iter()
+        .flat_map(|packet| &packet.attributes)
+        .filter(|attribute| matches!(attribute, Attribute::Unknown(_) | Attribute::Vendor(_)));
+    assert_eq!(unknown.count(), 0);
 }

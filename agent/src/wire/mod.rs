@@ -4,7 +4,7 @@
 //! [`ip`], [`tcp`], put in order by [`stream`], read by [`pptp`]. The *tunnel* is GRE with a key:
 //! [`ip`], [`gre`], and inside it [`ppp`], which negotiates the link (LCP), authenticates (PAP,
 //! CHAP, EAP), agrees on encryption (CCP) and addresses (IPCP, IPV6CP). [`icmp`] reads the errors
-//! that routers send back about either.
+//! that routers send back about either, [`radius`] what the server asks about its users.
 //!
 //! Every decoder is total: any bytes give a value or an error, never a panic, and nothing reads
 //! past the end. Nothing here does I/O, knows the time or keeps a secret: passwords, challenges,
@@ -19,10 +19,12 @@ pub mod ip;
 mod payload;
 pub mod ppp;
 pub mod pptp;
+pub mod radius;
 mod read;
 pub mod stream;
 pub mod tcp;
-mod text;
+pub(crate) mod text;
+pub mod udp;
 
 pub use payload::Payload;
 pub use text::Hex;

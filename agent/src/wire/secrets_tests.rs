@@ -21,6 +21,8 @@ fn packets(secret: &[u8]) -> Vec<(Protocol, Vec<u8>)> {
     let pap = control(1, &[b"\x04anna", &[size][..], secret].concat());
     let chap = |code, data: &[u8]| (Protocol::Chap, control(code, data));
     let eap = |code, kind: u8| (Protocol::Eap, control(code, &[&[kind], secret].concat()));
+    let eap_ms_chap =
+        |operation: u8, data: &[u8]| (Protocol::Eap, control(1, &[&[26, operation, 1, 0, 0], data].concat()));
     let quote = |code, quoted: &[u8]| (Protocol::Lcp, control(code, quoted));
     let mut packets = vec![
         (Protocol::Pap, pap.clone()),
@@ -45,7 +47,10 @@ fn packets(secret: &[u8]) -> Vec<(Protocol, Vec<u8>)> {
         quote(7, &pap),
         quote(8, &[&[0xc0, 0x23], pap.as_slice()].concat()),
         quote(9, &[&[0; 4], secret].concat()),
-        (Protocol::Cbcp, control(2, secret)),
+        // A telephone number.
+        (Protocol::Cbcp, control(2, &[&[2, size + 3, 10], secret].concat())),
+        eap_ms_chap(4, format!("E=691 R=1 C={hex} V=3 M=no").as_bytes()),
+        eap_ms_chap(2, secret),
         (Protocol::Ecp, control(1, secret)),
         (Protocol::Ccp, control(14, secret)),
     ];

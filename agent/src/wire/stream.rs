@@ -256,6 +256,10 @@ impl Assembler {
             }
         }
         self.partial.drain(..done);
+        // Control connections are silent for most of their lives.
+        if self.partial.is_empty() {
+            self.partial = Vec::new();
+        }
     }
 
     fn discard(&mut self, bytes: usize, why: Garbage, items: &mut Vec<Item>) {

@@ -9,6 +9,9 @@ SERVER=203.0.113.2
 TUNNEL_SERVER=10.10.0.1
 AGENT=$STATE/pptpscope
 
+# shellcheck source=kernel-call.sh
+. /lab/guest/kernel-call.sh
+
 # --- talking to the host -------------------------------------------------------------------------
 
 # tell KIND TEXT: one line for the host.
@@ -24,6 +27,12 @@ step() {
 # say TEXT: a heading for whoever watches the demo.
 say() {
 	tell say "$*"
+}
+
+# mark NAME: from now on, until the next one, findings belong to the fault NAME.
+mark() {
+	step "fault: $1"
+	printf '%s\t%s\n' "$(date +%s%N)" "$1" >>"$OUT/marks.tsv"
 }
 
 # fail TEXT: the scenario cannot go on. Ends the script.
@@ -52,7 +61,8 @@ on() {
 	nsenter --net="/run/netns/$ns" --mount="$STATE/mnt/$ns" --wd=/ -- "$@"
 }
 
-# spawn NAMESPACE COMMAND...: as `on`, in the background; $! is the command's own process.
+# spawn NAMESPACE COMMAND...: as `on`, in the background; $! is the command's own process. Returns when it
+# goes by the command's name, so that whoever waits for its end finds it.
 spawn() {
 	local ns=$1
 	shift
@@ -61,6 +71,14 @@ spawn() {
 		trap - ERR EXIT
 		exec nsenter --net="/run/netns/$ns" --mount="$STATE/mnt/$ns" --wd=/ -- "$@"
 	) </dev/null &
+	wait_for 60 is_started $! || fail "$1 has not started in $ns"
+}
+
+# is_started PID: whether the process is neither this shell's copy nor `nsenter` any more.
+is_started() {
+	local name
+	read -r name 2>/dev/null <"/proc/$1/comm" || return 0
+	[[ $name != nsenter && $name != "$(</proc/$$/comm)" ]]
 }
 
 # Processes of a namespace that have one of the given names.
@@ -84,7 +102,7 @@ kill_all() {
 	[[ -n $pids ]] || return 0
 	# shellcheck disable=SC2086
 	kill "-$signal" $pids 2>/dev/null || true
-	wait_for 10 none_of "$@" || fail "$* in $1 did not end on SIG$signal"
+	wait_for 30 none_of "$@" || fail "$* in $1 did not end on SIG$signal"
 }
 
 none_of() {
@@ -215,7 +233,7 @@ start_syslog() {
 	} >"$config"
 	touch /dev/log
 	rsyslogd -f "$config" -i "$STATE/rsyslog.pid"
-	wait_for 10 test -S "$STATE/log/cli$clients" || fail "rsyslogd did not start"
+	wait_for 60 test -S "$STATE/log/cli$clients" || fail "rsyslogd did not start"
 }
 
 capture_start() {
@@ -223,7 +241,7 @@ capture_start() {
 	spawn srv tcpdump -i eth0 -w "$STATE/uplink.pcap" --time-stamp-precision=nano --immediate-mode \
 		-U -n -s 1600 -B 32768 -Z root 2>"$STATE/uplink.txt"
 	CAPTURE_PID=$!
-	wait_for 10 grep -q 'listening on' "$STATE/uplink.txt" || fail "tcpdump did not start"
+	wait_for 60 grep -q 'listening on' "$STATE/uplink.txt" || fail "tcpdump did not start"
 }
 
 capture_stop() {
@@ -257,7 +275,7 @@ server_configure() {
 		nologfd
 		nodefaultroute
 		lcp-restart 1
-		lcp-max-configure 5
+		lcp-max-configure 10
 		lcp-echo-interval 30
 		lcp-echo-failure 4
 		debug
@@ -266,14 +284,24 @@ server_configure() {
 		alice vpn wonderland *
 		bob vpn builder *
 	END
+	chmod 600 "$ppp/chap-secrets"
 	: >"$ppp/options"
+}
+
+# server_options [LINE...]: pppd's options of later calls are the lab's own, the scenario's, and these.
+server_options() {
+	local line
+	server_configure
+	for line; do
+		echo "$line" >>"$STATE/ppp/srv/pptpd-options"
+	done
 }
 
 # server_start: pptpd in the foreground, as its service unit does.
 server_start() {
 	step "server starts"
 	spawn srv pptpd --fg -c "$STATE/pptpd.conf" >"$STATE/pptpd.out" 2>&1
-	wait_for 10 listening || fail "pptpd does not listen: $(tail -n 3 "$STATE/pptpd.out")"
+	wait_for 60 listening || fail "pptpd does not listen: $(tail -n 3 "$STATE/pptpd.out")"
 }
 
 listening() {
@@ -303,7 +331,7 @@ password_of() {
 }
 
 # dial CLIENT USER [OPTION...]: pppd over pptp, in the background; OPTIONs are pppd's. PASSWORD, when
-# set, is what the user types.
+# set, is what the user types; MPPE, when set, takes the place of require-mppe-128.
 dial() {
 	local ns=$1 user=$2 words options=()
 	shift 2
@@ -312,8 +340,8 @@ dial() {
 		options+=("${words[@]}")
 	done <"$SCENARIO/client-options"
 	spawn "$ns" pppd pty "pptp $SERVER --nolaunchpppd" nodetach noauth user "$user" \
-		password "${PASSWORD:-$(password_of "$user")}" remotename vpn require-mppe-128 refuse-eap \
-		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 5 \
+		password "${PASSWORD:-$(password_of "$user")}" remotename vpn ${MPPE-require-mppe-128} refuse-eap \
+		nodefaultroute nobsdcomp novj novjccomp lcp-restart 1 lcp-max-configure 10 \
 		lcp-echo-interval 30 lcp-echo-failure 4 debug "${options[@]}" "$@" \
 		>"$OUT/$ns-pppd.txt" 2>&1
 }
@@ -341,7 +369,12 @@ CLIENT_PROCESSES=(pppd pptp pptpgw pptpcm)
 
 # wait_gone CLIENT [SECONDS]: until its pppd and pptp have ended.
 wait_gone() {
-	wait_for "${2:-60}" none_of "$1" "${CLIENT_PROCESSES[@]}" || fail "pppd or pptp of $1 still runs after ${2:-60} s"
+	wait_for "${2:-60}" none_of "$1" pppd || fail "pppd of $1 still runs after ${2:-60} s"
+	wait_for "${2:-60}" none_of "$1" "${CLIENT_PROCESSES[@]}" && return
+	# Now and then pptp-linux waits for ever for a pppd that has ended.
+	# shellcheck disable=SC2046
+	step "pptp of $1 does not end by itself: $(ps -o pid=,wchan:20=,args= -p $(pids_of "$1" "${CLIENT_PROCESSES[@]}") | tr '\n' ';')"
+	kill_all KILL "$1" "${CLIENT_PROCESSES[@]}"
 }
 
 # hangup CLIENT: the user ends the call.
@@ -350,6 +383,18 @@ hangup() {
 	kill_all TERM "$1" pppd
 	wait_gone "$1" 20
 	wait_for 20 no_links || true
+}
+
+# throw_out CLIENT: the administrator of the server ends the client's call.
+throw_out() {
+	local pid address
+	step "the administrator throws $1 out"
+	address=$(client_address "$1")
+	for pid in $(pids_of srv pppd); do
+		# pptpd gives pppd the client's address.
+		! grep -q -z -x -F "$address" "/proc/$pid/cmdline" || kill -TERM "$pid"
+	done
+	wait_down "$1" 20
 }
 
 # kill_client CLIENT: the client's processes vanish without a word.
@@ -422,16 +467,81 @@ uplink_packets() {
 	on srv cat /sys/class/net/eth0/statistics/{r,t}x_packets
 }
 
-# settle: until nothing has crossed the uplink for a second.
+# settle: until nothing has crossed the uplink for a second, and the daemons have said nothing.
 settle() {
 	local before after=none tries
 	for ((tries = 0; tries < 30; tries++)); do
 		before=$after
-		after=$(uplink_packets)
+		after=$(uplink_packets && stat -c %s "$OUT/server.log")
 		[[ $before != "$after" ]] || return 0
 		sleep 1
 	done
 	fail "the uplink does not come to rest"
+}
+
+# send_gre CLIENT COUNT HEX: GRE packets to the server; HEX is all that follows the IPv4 header.
+send_gre() {
+	on "$1" python3 /lab/guest/gre.py "$SERVER" "$2" "$3"
+}
+
+# send_frames CLIENT COUNT HEX: PPP frames in the call that is up, as its client would send them: what
+# that itself sends later is old then.
+send_frames() {
+	on "$1" python3 /lab/guest/gre.py --call "$OUT/events.jsonl" "$STATE/sequence" "$2" "$3"
+}
+
+# odd CLIENT WHAT [SECONDS]: a client that is not as it should be; WHAT is in the head of odd.py.
+odd() {
+	step "$1 is odd: $2"
+	on "$1" python3 /lab/guest/odd.py "$(client_address "$1")" "$SERVER" "${@:2}" >"$STATE/odd" 2>&1 || true
+}
+
+# wait_probe NAME STATE [SECONDS]: until the agent says that this probe is attached, or waiting.
+wait_probe() {
+	has_agent || return 0
+	wait_for "${3:-20}" probe_is "$1" "$2" || fail "probe $1 is not $2 after ${3:-20} s"
+}
+
+probe_is() {
+	grep -E '"event":"agent.(start|status)"' "$OUT/events.jsonl" | tail -n 1 |
+		grep -q "\"name\":\"$1\",[^}]*\"state\":\"$2\""
+}
+
+# wait_event TEXT COUNT [SECONDS]: until the agent has written so many lines with TEXT in them.
+wait_event() {
+	has_agent || return 0
+	wait_for "${3:-30}" has_events "$1" "$2" ||
+		fail "$(count_events "$1") lines of the agent have $1 after ${3:-30} s, not $2"
+}
+
+count_events() {
+	grep -c -F -- "$1" "$OUT/events.jsonl" || true
+}
+
+has_events() {
+	(($(count_events "$1") >= $2))
+}
+
+# wait_drops REASON COUNT [SECONDS]: until the agent has reported so many.
+wait_drops() {
+	has_agent || return 0
+	wait_for "${3:-20}" has_drops "$1" "$2" ||
+		fail "the agent reports $(drops "$1") drops for $1 after ${3:-20} s, not $2"
+}
+
+has_drops() {
+	(($(drops "$1") >= $2))
+}
+
+# drops REASON: how many the agent has reported.
+drops() {
+	grep "\"drop\":{\"reason\":\"$1\"" "$OUT/events.jsonl" | grep -o '"count":[0-9]*' |
+		awk -F : '{ sum += $2 } END { print sum + 0 }'
+}
+
+# status_number NAME: a number of the last agent.status.
+status_number() {
+	grep '"event":"agent.status"' "$OUT/events.jsonl" | tail -n 1 | grep -o "\"$1\":[0-9]*" | head -n 1 | cut -d : -f 2
 }
 
 # --- fault ---------------------------------------------------------------------------------------
@@ -462,8 +572,16 @@ has_agent() {
 	[[ -e /lab/agent/pptpscope && $(cat "$SCENARIO/agent") = yes ]]
 }
 
+# with_capabilities NAME...: the words that make a command that of user nobody with these capabilities.
+with_capabilities() {
+	local IFS=,
+	local list="${*/#/+}"
+	echo "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=$list --ambient-caps=$list"
+}
+
 # agent_start [ARGUMENT...]: pptpscope run on the server, until it has written agent.start. Does
-# nothing when it runs already.
+# nothing when it runs already. It follows the server's log, unless an argument is about logs. AGENT_AS
+# holds words that come before it.
 agent_start() {
 	local arguments
 	has_agent || return 0
@@ -471,9 +589,15 @@ agent_start() {
 	step "agent starts"
 	[[ -x $AGENT ]] || install -m 755 /lab/agent/pptpscope "$AGENT"
 	mapfile -t arguments <"$SCENARIO/agent-args"
-	spawn srv "$AGENT" run "${arguments[@]}" "$@" >"$OUT/events.jsonl" 2>"$OUT/agent.log"
+	arguments+=("$@")
+	case " ${arguments[*]} " in
+	*" --log "* | *" --journal "* | *" --no-logs "*) ;;
+	*) arguments+=(--log "$OUT/server.log") ;;
+	esac
+	# shellcheck disable=SC2086
+	spawn srv ${AGENT_AS:-} "$AGENT" run "${arguments[@]}" >"$OUT/events.jsonl" 2>"$OUT/agent.log"
 	AGENT_PID=$!
-	wait_for 30 agent_said_or_ended || true
+	wait_for 60 agent_said_or_ended || true
 	grep -q '"agent.start"' "$OUT/events.jsonl" || {
 		agent_reap
 		fail "the agent did not start: $(tail -n 1 "$OUT/agent.log")"
@@ -509,14 +633,61 @@ agent_stop() {
 	agent_reap
 }
 
+# systemd_start: systemd as process 1 of a namespace of its own, on the server's network. It starts no daemon
+# by itself; IN_SYSTEMD is its process id outside.
+systemd_start() {
+	step "systemd starts"
+	nsenter --net=/run/netns/srv unshare --mount --pid --fork --mount-proc bash -c '
+		mount -t tmpfs -o mode=755 run /run
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		mkdir -p /run/systemd/system
+		for unit in systemd-sysctl.service systemd-modules-load.service systemd-remount-fs.service tmp.mount; do
+			ln -s /dev/null "/run/systemd/system/$unit"
+		done
+		exec env -i container=lab PATH="$PATH" /lib/systemd/systemd --unit=basic.target
+	' </dev/null >"$OUT/systemd.txt" 2>&1 &
+	wait_for 30 systemd_is_there || fail "systemd did not start: $(tail -n 1 "$OUT/systemd.txt")"
+	wait_for 120 in_systemd systemctl --quiet is-active basic.target || fail "systemd did not come up"
+}
+
+systemd_is_there() {
+	IN_SYSTEMD=$(pgrep -x systemd | head -n 1)
+	[[ -n $IN_SYSTEMD ]]
+}
+
+# in_systemd COMMAND...: runs a command where systemd runs.
+in_systemd() {
+	nsenter --target "$IN_SYSTEMD" --mount --pid --net --wd=/ -- "$@"
+}
+
+# agent_kill: the agent vanishes without a word; agent_start may start another one.
+agent_kill() {
+	[[ -n ${AGENT_PID:-} ]] || return 0
+	step "the agent is killed"
+	kill -KILL "$AGENT_PID"
+	wait "$AGENT_PID" || true
+	AGENT_PID=
+}
+
+# agent_traces: how many filters and kernel probes of an agent there are.
+agent_traces() {
+	local filters probes list=/sys/kernel/debug/kprobes/list
+	[[ -e $list ]] || mount -t debugfs debugfs /sys/kernel/debug
+	filters=$({ on srv tc filter show dev eth0 ingress && on srv tc filter show dev eth0 egress; } 2>&1 | grep -c pptpscope) || true
+	probes=$(grep -c -E 'ppp_|pptp_|gre_rcv|raw_rcv|raw_icmp_error|mppe_' "$list") || true
+	echo "$filters filters, $probes probes"
+}
+
 # --- running a scenario --------------------------------------------------------------------------
 
 lab_up() {
 	tell booted "$(uname -r)"
 	make_topology
 	capture_start
-	server_configure
-	server_start
+	[[ $(cat "$SCENARIO/server-daemon") != pptpd ]] || {
+		server_configure
+		server_start
+	}
 }
 
 lab_down() {

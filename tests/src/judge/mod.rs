@@ -1,7 +1,11 @@
 //! Holds what the agent said against what really happened.
 
+mod books;
 mod compare;
+mod dump;
 mod expect;
+mod finding;
+mod logs;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +19,8 @@ use crate::events::{self, Event};
 use crate::pppd::{self, Link};
 use crate::scenario::{Compare, Scenario};
 use crate::truth::{self, Truth, Window};
+
+pub use finding::Row;
 
 /// Capture of the server's uplink.
 pub const CAPTURE: &str = "uplink.pcap";
@@ -56,6 +62,8 @@ pub struct Verdict {
     pub truth: Truth,
     /// What the server's pppd says.
     pub links: Vec<Link>,
+    /// Each fault that has an expectation, and what the agent concluded.
+    pub findings: Vec<Row>,
 }
 
 /// Examines the folder of a finished run. Without an agent only capture and logs are examined.
@@ -78,6 +86,20 @@ pub fn judge(scenario: &Scenario, dir: &Path, with_agent: bool) -> Verdict {
         checks.push(Check::new("ring: one record per control segment and negotiation frame, none lost", {
             compare::ring(&events, &truth)
         }));
+        checks.push(Check::new("no probe was refused or disabled", probes(&events)));
+        if scenario.follows_server_log() {
+            let log = read_text(dir, SERVER_LOG).unwrap_or_default();
+            checks.push(Check::new("log: every line of pppd and pptpd is read and known", {
+                logs::recognised(&events, &log)
+            }));
+            checks.push(Check::new("log: every line of a call is attached to its session", {
+                logs::attached(&events, &log, scenario.writes_every_line())
+            }));
+        }
+        if scenario.healthy {
+            checks
+                .push(Check::new("healthy: harmful drops 0, unaccounted 0", books::healthy(&events, &truth)));
+        }
         for comparison in &scenario.truth.compare {
             let (name, result) = match comparison {
                 Compare::Calls => {
@@ -86,6 +108,10 @@ pub fn judge(scenario: &Scenario, dir: &Path, with_agent: bool) -> Verdict {
                 Compare::Up => ("up: session.up is what pppd logged", compare::up(&events, &links)),
                 Compare::Gre => {
                     ("gre: counters equal the capture, to the packet", compare::gre(&events, &truth))
+                }
+                Compare::Dump => {
+                    let log = read_text(dir, SERVER_LOG).unwrap_or_default();
+                    ("dump: pppd's debug dump is what was on the wire", dump::agrees(&events, &log))
                 }
                 Compare::Ring => continue,
             };
@@ -98,7 +124,16 @@ pub fn judge(scenario: &Scenario, dir: &Path, with_agent: bool) -> Verdict {
     for check in &scenario.log {
         checks.push(expect::log(check, read_text(dir, &check.file)));
     }
-    Verdict { checks, truth, links }
+    let mut findings = Vec::new();
+    if with_agent {
+        let marks = finding::marks(&read_text(dir, finding::MARKS).unwrap_or_default());
+        findings.extend(scenario.finding.iter().map(|check| finding::judge(check, &events, &marks)));
+        checks.extend(findings.iter().map(|row| {
+            let said = format!("expected {}, got {}", row.expected, row.got);
+            Check::new(format!("finding: {}", row.fault), if row.right { Ok(said) } else { Err(said) })
+        }));
+    }
+    Verdict { checks, truth, links, findings }
 }
 
 /// Reads the events and checks the frame around them: exit code, first and last event.
@@ -134,6 +169,19 @@ fn frame(events: &[Event]) -> Result<String, String> {
     }
     let (starts, stops) = (count("agent.start"), count("agent.stop"));
     Err(format!("first {first}, last {last}, {starts} agent.start, {stops} agent.stop"))
+}
+
+/// Every probe of the path tier looks, waits for its module, or is not armed.
+fn probes(events: &[Event]) -> Result<String, String> {
+    let stop = events.iter().rfind(|event| event.name == "agent.stop").ok_or("there is no agent.stop")?;
+    let probes = stop.body().pointer("/status/probes").and_then(Value::as_array);
+    let probes = probes.filter(|probes| !probes.is_empty()).ok_or("agent.stop names no probes")?;
+    let blind: Vec<String> = probes
+        .iter()
+        .filter(|probe| !matches!(probe["state"].as_str(), Some("attached" | "waiting" | "idle")))
+        .map(ToString::to_string)
+        .collect();
+    if blind.is_empty() { Ok(format!("{} probes", probes.len())) } else { Err(blind.join("; ")) }
 }
 
 /// The part of the capture that the agent can have seen.

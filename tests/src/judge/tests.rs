@@ -29,12 +29,12 @@ contains = "MPPE 128-bit"
 "#;
 
 const LOG: &str = "\
-t vpn pppd[11]: Using interface ppp0
-t vpn pppd[11]: rcvd [CHAP Response id=0x5 <00>, name = \"alice\"]
-t vpn pppd[11]: peer from calling number 192.0.2.10 authorized
-t vpn pppd[11]: MPPE 128-bit stateless compression enabled
-t vpn pppd[11]: local  IP address 10.10.0.1
-t vpn pppd[11]: remote IP address 10.10.0.100
+2001-01-01T00:00:02Z vpn pppd[11]: Using interface ppp0
+2001-01-01T00:00:02Z vpn pppd[11]: rcvd [CHAP Response id=0x5 <00>, name = \"alice\"]
+2001-01-01T00:00:02Z vpn pppd[11]: peer from calling number 192.0.2.10 authorized
+2001-01-01T00:00:02Z vpn pppd[11]: MPPE 128-bit stateless compression enabled
+2001-01-01T00:00:02Z vpn pppd[11]: local  IP address 10.10.0.1
+2001-01-01T00:00:02Z vpn pppd[11]: remote IP address 10.10.0.100
 ";
 
 const SESSION: &str = r#""severity":"info","host":"vpn","session":{"id":"i","client":"192.0.2.10","server":"203.0.113.2","client_call_id":77,"server_call_id":5,"interface":"ppp0","user":"alice"}"#;
@@ -45,7 +45,8 @@ fn events() -> String {
         let received = packets - ack_only;
         format!(
             "{{\"packets\":{packets},\"bytes\":{bytes},\"ack_only\":{ack_only},\"received\":{received},\
-             \"lost\":0,\"missing\":{missing},\"reordered\":0,\"late\":0,\"duplicate\":0,\"fragments\":0}}"
+             \"lost\":0,\"missing\":{missing},\"reordered\":0,\"late\":0,\"duplicate\":0,\"fragments\":0,\
+             \"payload_lengths\":[{received},0,0,0,0,0,0,0],\"cleartext\":0}}"
         )
     };
     let ring = |count: u64| {
@@ -67,10 +68,12 @@ fn events() -> String {
         ),
         format!(
             "{},\"event\":\"agent.stop\",\"severity\":\"info\",\"host\":\"vpn\",\
-             \"agent_stop\":{{\"status\":{{\"ring\":{{\"control\":{},\"ppp\":{}}},\
+             \"agent_stop\":{{\"status\":{{\"probes\":[{{\"name\":\"path_kfree_skb\",\"state\":\"attached\"}}],\"ring\":{{\"control\":{},\"ppp\":{}}},\
+             \"logs\":[{{\"name\":\"/lab/out/server.log\",\"lines\":6,\"recognised\":6,\"foreign\":0,\"unknown\":0,\
+             \"unreadable\":0,\"undated\":0,\"cut\":0,\"lost_bytes\":0}}],\
              \"refused\":{{\"fragment_unmatched\":0}}}}}}}}",
             at(4),
-            ring(4),
+            ring(5),
             ring(2)
         ),
     ]
@@ -144,7 +147,7 @@ fn a_right_run_passes_with_and_without_agent() {
     let folder = Folder::new("right");
     assert_eq!(folder.failures(true), []);
     let scenario = toml::from_str(SCENARIO).unwrap();
-    assert_eq!(judge(&scenario, &folder.0, true).checks.len(), 12);
+    assert_eq!(judge(&scenario, &folder.0, true).checks.len(), 15);
     for file in [EVENTS, AGENT_EXIT] {
         fs::remove_file(folder.0.join(file)).unwrap();
     }
@@ -170,6 +173,7 @@ fn agent_and_its_frame() {
     broken(AGENT_EXIT, "0", "101", "exit code", "101");
     broken(EVENTS, "\"host\":\"vpn\"", "\"hst\":\"vpn\"", "JSON Lines", "host");
     broken(EVENTS, "agent.stop", "agent.halt", "agent.stop last", "last agent.halt");
+    broken(EVENTS, "attached", "refused", "no probe was refused or disabled", "path_kfree_skb");
     broken(EVENTS, "agent.start", "agent.started", "agent.stop last", "first agent.started");
 }
 
@@ -198,16 +202,27 @@ fn links() {
 }
 
 #[test]
+fn log() {
+    broken(EVENTS, "\"unknown\":0", "\"unknown\":1", "every line of pppd", "unknown is 1");
+    broken(SERVER_LOG, "vpn pppd[11]: MPPE", "vpn cron[11]: MPPE", "every line of pppd", "recognised is 6");
+    broken(EVENTS, "server.log", "other.log", "every line of pppd", "does not follow");
+}
+
+#[test]
 fn ring() {
-    broken(EVENTS, "\"submitted\":2", "\"submitted\":3", "ring:", "the capture has 2 PPP negotiation frames");
-    broken(EVENTS, "\"seen\":4", "\"seen\":5", "ring:", "seen 5 is not submitted 4");
+    let [two, three] = ["\"seen\":2,\"submitted\":2", "\"seen\":3,\"submitted\":3"];
+    broken(EVENTS, two, three, "ring:", "seen 3, the capture has 2 PPP negotiation frames");
+    let five = "\"submitted\":5,\"ring_full\":0,\"suppressed\":0";
+    let four = "\"submitted\":4,\"ring_full\":0,\"suppressed\":1";
+    broken(EVENTS, five, four, "ring:", "suppressed 1, control.abuse tells of 0");
+    broken(EVENTS, "\"seen\":5", "\"seen\":6", "ring:", "seen 6 is not submitted 5");
     broken(EVENTS, "\"ring_full\":0", "\"ring_full\":1", "ring:", "full 1 times");
     broken(EVENTS, "\"suppressed\"", "\"withheld\"", "ring:", "no status.ring.control.suppressed");
 }
 
 #[test]
 fn packets_outside_of_the_agents_life_do_not_count() {
-    broken(EVENTS, "00:00:00Z", "00:00:01.001Z", "ring:", "the capture has 3 TCP segments");
+    broken(EVENTS, "00:00:00Z", "00:00:01.001Z", "ring:", "the capture has 4 TCP segments");
     broken(EVENTS, "00:00:04Z", "00:00:01.006Z", "gre:", "from_client.packets is 3, the capture has 1");
 }
 

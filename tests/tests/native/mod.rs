@@ -9,6 +9,7 @@
 pub(crate) mod frame;
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
@@ -97,6 +98,27 @@ pub(crate) fn run(program: &str, arguments: &str) -> Result<String, String> {
 /// What `Devices` says of a device.
 pub(crate) fn device(name: &str) -> Device {
     Devices::open().unwrap().current().find(|device| device.name == name).unwrap().clone()
+}
+
+/// A tun device and its other side: packets written there are received, packets sent are read.
+pub(crate) fn tun() -> File {
+    let path = c"/dev/net/tun";
+    // SAFETY: a valid path; the descriptor is owned from here on.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+    assert!(fd >= 0, "no /dev/net/tun: {}", io::Error::last_os_error());
+    // SAFETY: fresh from the system call.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    // SAFETY: all zeros are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"t0") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+    // SAFETY: the request is valid for the call.
+    let made = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &request) };
+    assert_eq!(made, 0, "{}", io::Error::last_os_error());
+    run("ip", "link set t0 up").unwrap();
+    file
 }
 
 /// A packet socket on a device: frames from their first byte on.

@@ -1,8 +1,11 @@
 //! The lab: a real VPN in a virtual machine.
 
 mod debian;
+mod equal;
+mod faults;
 mod initramfs;
 mod kernel;
+mod matrix;
 pub(crate) mod qemu;
 mod rootfs;
 pub(crate) mod run;
@@ -17,7 +20,7 @@ use clap::{Args, Subcommand};
 use pptpscope_tests::scenario::{self, Scenario};
 
 use crate::console::{self, Style, paint, progress};
-use crate::{agent, paths, setup};
+use crate::{agent, package, paths, setup};
 use kernel::Kernel;
 use qemu::Accel;
 use run::{Played, Progress};
@@ -27,6 +30,10 @@ use run::{Played, Progress};
 pub(crate) enum Task {
     /// Play scenarios and judge what the agent says.
     Run(RunArguments),
+    /// Play scenarios on several kernels and print the table.
+    Matrix(matrix::MatrixArguments),
+    /// Play every scenario that breaks something, and print what the agent concluded.
+    Faults(faults::FaultsArguments),
     /// Show the scenarios of the project.
     List,
     /// Boot a guest with the VPN up and give its shell.
@@ -87,6 +94,8 @@ pub(crate) struct RunArguments {
 pub(crate) fn task(task: Task) -> Result<bool> {
     match task {
         Task::Run(arguments) => run(&arguments),
+        Task::Matrix(arguments) => matrix::matrix(&arguments),
+        Task::Faults(arguments) => faults::faults(&arguments),
         Task::List => list().map(|()| true),
         Task::Shell(machine) => shell::shell(&machine),
         Task::Build { machine, refresh } => {
@@ -117,7 +126,13 @@ impl Lab {
     /// When something cannot be had.
     pub(crate) fn prepare(arguments: &MachineArguments) -> Result<Self> {
         setup::lab_packages()?;
-        let agent = if arguments.no_agent { None } else { agent::build()?.parent().map(Path::to_owned) };
+        let agent = if arguments.no_agent { None } else { Some(agent::build_for_lab(agent::Profile::Lab)?) };
+        if let Some(programs) = &agent {
+            // For the scenario that installs it.
+            let root = paths::target().join("package/lab");
+            let program = programs.join("pptpscope");
+            package::make(&program, &root, &programs.join("pptpscope.deb"), "gzip")?;
+        }
         let kernel = kernel::get(&arguments.kernel)?;
         let initramfs = initramfs::get(&kernel)?;
         let root = rootfs::get()?;

@@ -32,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "procps",
     "python3-minimal",
     "rsyslog",
+    "systemd",
     "tcpdump",
 ];
 

@@ -7,13 +7,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use pptpscope_tests::judge::{self, Check};
+use pptpscope_tests::judge::{self, Check, Row};
 use pptpscope_tests::scenario::Scenario;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Lab;
 use super::qemu::{Console, Machine};
+use super::{Lab, equal};
 use crate::command::last_lines;
 use crate::paths;
 
@@ -44,6 +44,8 @@ pub(crate) struct Played {
     pub(crate) passed: bool,
     /// Every check.
     pub(crate) checks: Vec<Check>,
+    /// Each fault with an expectation, and what the agent concluded.
+    pub(crate) findings: Vec<Row>,
     /// From power-on until the guest's init ran.
     pub(crate) boot_seconds: f64,
     /// From power-on to judgement.
@@ -77,6 +79,9 @@ pub(crate) fn play(
     let mut checks = vec![Check::new("guest plays the script to its end", ended.script)];
     let verdict = judge::judge(scenario, out, lab.agent.is_some());
     checks.extend(verdict.checks);
+    if let Some(programs) = &lab.agent {
+        checks.push(equal::check(programs, scenario, out)?);
+    }
     let truth = json!({ "truth": verdict.truth, "links": verdict.links });
     fs::write(out.join("truth.json"), format!("{truth:#}\n"))?;
     let played = Played {
@@ -86,6 +91,7 @@ pub(crate) fn play(
         agent: lab.agent.is_some(),
         passed: checks.iter().all(|check| check.passed),
         checks,
+        findings: verdict.findings,
         boot_seconds: ended.boot.map_or(0.0, |boot| boot.as_secs_f64()),
         wall_seconds: start.elapsed().as_secs_f64(),
     };
@@ -117,6 +123,7 @@ pub(super) fn write_scenario(out: &Path, scenario: &Scenario, mode: &str, agent:
         ("agent", if agent { "yes" } else { "no" }.to_owned()),
         ("clients", scenario.clients.to_string()),
         ("vlan", scenario.vlan.map(|tag| tag.to_string()).unwrap_or_default()),
+        ("server-daemon", format!("{:?}", scenario.server.daemon).to_lowercase()),
         ("server-options", lines(&scenario.server.options)),
         ("server-pptpd", lines(&scenario.server.pptpd)),
         ("client-options", lines(&scenario.client.options)),

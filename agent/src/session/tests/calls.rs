@@ -68,9 +68,9 @@ fn a_healthy_call_tells_its_story() {
     assert_eq!(up.phases.iter().map(|time| time.duration_ns).sum::<u64>(), up.setup_ns);
     let end = end(&script);
     assert!(end.was_up && end.last_phase == Phase::Up);
-    assert_eq!((end.from_client.packets, end.from_server.packets), (50, 41));
+    assert_eq!((end.from_client.unwrap().packets, end.from_server.unwrap().packets), (50, 41));
     let session = script.events.last().and_then(|event| event.session.clone()).expect("a session");
-    assert_eq!((session.client, session.server), (CLIENT, SERVER));
+    assert_eq!((session.client, session.server), (Some(CLIENT), Some(SERVER)));
     assert_eq!((session.client_call_id, session.server_call_id), (Some(11), Some(22)));
     assert_eq!(script.correlator.take_released().len(), 2);
     assert_eq!(script.correlator.totals().live, 0);
@@ -164,7 +164,7 @@ fn a_call_in_progress_is_found_by_its_traffic() {
     });
     assert_eq!(start, Origin::Traffic);
     let session = script.events.last().and_then(|event| event.session.clone()).expect("a session");
-    assert_eq!((session.client, session.server), (CLIENT, SERVER));
+    assert_eq!((session.client, session.server), (Some(CLIENT), Some(SERVER)));
     assert_eq!((session.client_call_id, session.server_call_id), (Some(11), Some(22)));
     // Its control connection, seen from the middle, ends it.
     script.message(Party::Client, CallClearRequest { call_id: 11 });
@@ -186,7 +186,7 @@ fn a_call_in_progress_that_ends_before_it_was_found_is_one_call() {
     assert_eq!(script.story().iter().filter(|line| *line == "start").count(), 1);
     let end = end(&script);
     assert_eq!((end.reason, end.by), (Cause::LcpTerminateRequest, Some(Party::Client)));
-    assert_eq!((end.from_client.packets, end.from_server.packets), (50, 41));
+    assert_eq!((end.from_client.unwrap().packets, end.from_server.unwrap().packets), (50, 41));
 }
 
 #[test]
@@ -260,8 +260,17 @@ fn an_up_call_without_interface_is_reported_after_a_while() {
     script.ccp();
     script.ipcp();
     assert_eq!(script.story().last().map(String::as_str), Some("up by ipcpopened"));
-    script.wait_ms(2_100);
+    script.wait_ms(4_900);
+    assert_eq!(script.story().last().map(String::as_str), Some("up by ipcpopened"));
+    script.wait_ms(200);
     assert_eq!(script.story().last().map(String::as_str), Some("up"));
+    // What follows names the interface all the same.
+    script.interface(7);
+    script.segment(Party::Client, &[Flags::RST], &[]);
+    script.wait_ms(2_000);
+    let last = script.events.last().and_then(|event| event.session.as_ref());
+    assert!(last.is_some_and(|session| session.interface.is_some()));
+    assert_eq!(script.story().iter().filter(|line| *line == "up").count(), 1);
 }
 
 #[test]
@@ -276,4 +285,36 @@ fn the_same_observations_give_the_same_bytes() {
         serde_json::to_string(&script.events).expect("JSON")
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn segments_that_do_not_fit_the_tunnel_are_told_once_and_summed_up() {
+    use crate::observation::{Direction, Inner, What};
+
+    let mut script = Script::new();
+    script.up();
+    let inside = |script: &mut Script, violations: u64| {
+        // What is inside came in packets.
+        let packets = script.events.len() as u32;
+        script.counters(Party::Client, carried(packets, None));
+        let mut inner = Inner { syn: violations, violations, largest_mss: 1460, ..Inner::default() };
+        (inner.violating_mss, inner.violated_mtu) = (1460, 1396);
+        script.observe(crate::observation::Origin::Counters, What::Inner(0, Direction::Ingress, inner));
+        // The next statistics.
+        script.wait_ms(11_000);
+    };
+    for violations in [3, 3, 4] {
+        inside(&mut script, violations);
+    }
+    let told: Vec<_> = script
+        .events
+        .iter()
+        .filter_map(|event| match &event.body {
+            Body::MtuMssViolation { mtu_mss_violation: told } => {
+                Some((told.sender, told.segments, told.total, told.mss_bytes, told.mtu_bytes))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(Party::Client, 3, 3, 1460, 1396), (Party::Client, 1, 4, 1460, 1396)]);
 }

@@ -197,6 +197,7 @@ impl Script {
 
     pub(super) fn interface(&mut self, index: u32) {
         let interface = PppInterface {
+            mtu: 1400,
             index,
             name: format!("ppp{index}"),
             local: Some(SERVER_TUNNEL),
@@ -245,7 +246,14 @@ pub(super) fn carried(packets: u32, ack: Option<u32>) -> Flow {
     Flow { packets, bytes: packets * 100, sequence, acks, last_ack, ..Flow::default() }
 }
 
-fn start_request() -> StartControlConnectionRequest {
+/// Counters of a flow whose highest number is `highest`, and which acknowledged up to `ack`.
+pub(super) fn numbered(highest: u32, ack: u32) -> Flow {
+    let mut sequence = Sequence::default();
+    sequence.record(highest);
+    Flow { packets: 10, bytes: 1000, sequence, acks: 10, last_ack: ack, ..Flow::default() }
+}
+
+pub(super) fn start_request() -> StartControlConnectionRequest {
     StartControlConnectionRequest {
         protocol_version: 0x100,
         framing_capabilities: 1.into(),

@@ -2,23 +2,30 @@
 
 use std::io::{self, Write};
 
+use super::results;
 use super::words::{bytes, cause, count, fields, name, seconds};
+use crate::event::finding::{Finding, State};
 use crate::event::gre::{Counters, GreStats};
-use crate::event::session::{End, Phase, PhaseTime, Up};
-use crate::event::{Body, Event, Party, PerParty, SessionRef};
+use crate::event::log::{Class, Level, Log};
+use crate::event::session::{Cause, End, Origin, Phase, PhaseTime, Up};
+use crate::event::{Body, Event, PerParty, SessionRef};
+use crate::logs::catalogue;
 use crate::time::Timestamp;
 use crate::wire::ppp::Protocol;
 
 /// Lines of a story; a call that negotiates for ever tells only how it began.
 const MAX_LINES: usize = 120;
+/// Results of a call that are told; a user may try passwords for ever.
+const MAX_RESULTS: usize = 24;
 /// Bytes of a line; a peer may send long names.
 const MAX_LINE: usize = 400;
 
-/// One message or frame, and how often it came in a row.
+/// One message, frame or line of a log, and how often it came in a row.
 #[derive(Debug)]
 struct Line {
     after_ns: u64,
-    sender: Party,
+    /// The end of the call, or the daemon.
+    sender: String,
     text: String,
     times: u32,
 }
@@ -30,16 +37,21 @@ pub(super) struct Story {
     session: Option<SessionRef>,
     client_port: Option<u16>,
     by_traffic: bool,
+    /// Only logs tell of it.
+    by_log: bool,
     lines: Vec<Line>,
     left_out: u64,
+    /// What came of a layer, by its name.
+    results: Vec<(&'static str, String)>,
     details: usize,
     room: usize,
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     up: Option<Up>,
     gre: Option<GreStats>,
-    end: Option<End>,
+    end: Option<Box<End>>,
     lcp_frames: PerParty<u32>,
+    findings: Vec<Finding>,
 }
 
 impl Story {
@@ -49,8 +61,10 @@ impl Story {
             session: None,
             client_port: None,
             by_traffic: false,
+            by_log: false,
             lines: Vec::new(),
             left_out: 0,
+            results: Vec::new(),
             details: 0,
             room: 0,
             phase: None,
@@ -59,6 +73,7 @@ impl Story {
             gre: None,
             end: None,
             lcp_frames: PerParty { client: 0, server: 0 },
+            findings: Vec::new(),
         }
     }
 
@@ -86,7 +101,8 @@ impl Story {
         match &event.body {
             Body::SessionStart { session_start } => {
                 self.client_port = session_start.client_port;
-                self.by_traffic = session_start.origin == crate::event::session::Origin::Traffic;
+                self.by_traffic = session_start.origin == Origin::Traffic;
+                self.by_log = session_start.origin == Origin::Log;
                 self.phase = Some(session_start.phase);
             }
             Body::SessionPhase { session_phase } => {
@@ -100,24 +116,49 @@ impl Story {
             }
             Body::SessionUp { session_up } => self.up = Some(session_up.clone()),
             Body::GreStats { gre_stats } => self.gre = Some(gre_stats.clone()),
-            Body::SessionEnd { session_end } => self.end = Some(session_end.clone()),
+            Body::SessionEnd { session_end } => {
+                for (label, echo) in
+                    [("echo", &session_end.control_echo), ("lcp echo", &session_end.lcp_echo)]
+                {
+                    if let Some(echo) = echo {
+                        self.result(label, results::keep_alive(echo));
+                    }
+                }
+                self.end = Some(Box::new(session_end.clone()));
+            }
+            Body::PppSummary { ppp_summary } => {
+                let (layer, text) = results::layer(ppp_summary);
+                // A layer may be negotiated anew.
+                self.results.retain(|(label, _)| *label != layer);
+                self.result(layer, text);
+            }
+            Body::AuthResult { auth_result } => self.result("auth", results::authentication(auth_result)),
+            Body::RadiusExchange { radius_exchange } => {
+                self.result("radius", results::radius(radius_exchange));
+            }
+            Body::Finding { finding } => {
+                self.findings.retain(|known| known.id != finding.id);
+                if finding.state != State::Withdrawn {
+                    self.findings.push((**finding).clone());
+                }
+            }
             Body::ControlMessage { control_message } => {
                 let value = serde_json::to_value(control_message).unwrap_or_default();
                 let message = value.get("message").and_then(|message| message.as_str()).unwrap_or("?");
                 let text = format!("{message}  {}", fields(&value, &["sender", "message"]));
-                self.line(event.ts, control_message.sender, text);
+                self.line(event.ts, name(control_message.sender), text);
             }
             Body::ControlGarbage { control_garbage } => {
                 let (number, why) = (control_garbage.bytes, &control_garbage.reason);
                 let text = format!("{} that are no PPTP message: {why}", count(number, "byte"));
-                self.line(event.ts, control_garbage.sender, text);
+                self.line(event.ts, name(control_garbage.sender), text);
             }
             Body::PppNegotiation { ppp_negotiation } => {
                 let Some(frame) = &ppp_negotiation.frame else {
                     let why = ppp_negotiation.error.as_deref().unwrap_or("unknown");
                     self.line(
                         event.ts,
-                        ppp_negotiation.sender,
+                        name(ppp_negotiation.sender),
                         format!("ppp frame that cannot be read: {why}"),
                     );
                     return;
@@ -131,25 +172,47 @@ impl Story {
                 let id = frame.id().map_or(String::new(), |id| format!(" {id}"));
                 let copy = if ppp_negotiation.copy { "  (copy)" } else { "" };
                 let text = format!("{} {code}{id}  {}{copy}", frame.protocol(), fields(&value, &hidden));
-                self.line(event.ts, ppp_negotiation.sender, text);
+                self.line(event.ts, name(ppp_negotiation.sender), text);
+            }
+            Body::Log { log } if self.is_told(log) => {
+                let meaning =
+                    log.message.as_deref().and_then(meaning).filter(|_| log.class != Some(Class::Progress));
+                let meaning = meaning.map_or(String::new(), |meaning| format!("  ({meaning})"));
+                self.line(event.ts, log.program.clone(), format!("{}{meaning}", log.text));
             }
             _ => {}
         }
     }
 
-    fn line(&mut self, at: Timestamp, sender: Party, mut text: String) {
-        if let Some(end) = (MAX_LINE.min(text.len())..text.len()).find(|end| text.is_char_boundary(*end)) {
-            text.truncate(end);
-            text.push('…');
+    fn result(&mut self, label: &'static str, text: String) {
+        let text = shortened(text);
+        let cost = text.len() + size_of::<(&str, String)>();
+        if self.results.len() < MAX_RESULTS && cost <= self.room {
+            self.details += cost;
+            self.results.push((label, text));
+        } else {
+            self.left_out += 1;
         }
-        text.truncate(text.trim_end().len());
+    }
+
+    /// Whether a line of a log tells what packets do not: where there are none, all but what says nothing.
+    fn is_told(&self, log: &Log) -> bool {
+        match log.class {
+            None | Some(Class::Cause | Class::Effect) => true,
+            Some(Class::Benign) => false,
+            Some(Class::Progress) => self.by_log,
+            Some(Class::Other) => self.by_log || log.level.is_some_and(|level| level >= Level::Warning),
+        }
+    }
+
+    fn line(&mut self, at: Timestamp, sender: String, text: String) {
+        let text = shortened(text);
         let after_ns = at.ns_since(self.began);
         let cost = text.len() + size_of::<Line>();
         let is_full = self.lines.len() >= MAX_LINES || cost > self.room;
         match self.lines.last_mut() {
             Some(last) if last.sender == sender && last.text == text => last.times += 1,
             _ if !is_full => {
-                text.shrink_to_fit();
                 self.details += cost;
                 self.lines.push(Line { after_ns, sender, text, times: 1 });
             }
@@ -161,7 +224,6 @@ impl Story {
     pub(super) fn heading(&self) -> String {
         let Some(session) = &self.session else { return "unknown".into() };
         let user = session.user.as_ref().map_or(String::new(), |user| format!(", user {user}"));
-        let ended = |end: &End| cause(end.reason, end.by);
         let was_up = self.end.as_ref().map_or(self.up.is_some(), |end| end.was_up);
         let how = match (&self.end, was_up) {
             (Some(end), true) => format!("was up; ended by {}", ended(end)),
@@ -174,7 +236,12 @@ impl Story {
                 format!("in phase {phase} at the end of the capture")
             }
         };
-        format!("{} to {}{user}: {how}", session.client, session.server)
+        let address = |address: Option<std::net::Ipv4Addr>| address.map(|address| address.to_string());
+        let client = address(session.client).unwrap_or_else(|| "unknown client".into());
+        match address(session.server) {
+            Some(server) => format!("{client} to {server}{user}: {how}"),
+            None => format!("{client}{user}: {how}"),
+        }
     }
 
     pub(super) fn write(&self, output: &mut impl Write) -> io::Result<()> {
@@ -204,10 +271,13 @@ impl Story {
         for line in &self.lines {
             let times = if line.times > 1 { format!("  ×{}", line.times) } else { String::new() };
             let after = line.after_ns as f64 / 1e9;
-            writeln!(output, "  {after:>+10.3} s  {}  {}{times}", name(line.sender), line.text)?;
+            writeln!(output, "  {after:>+10.3} s  {}  {}{times}", line.sender, line.text)?;
         }
         if self.left_out > 0 {
             writeln!(output, "               … and {} more messages and frames", self.left_out)?;
+        }
+        for (label, text) in &self.results {
+            writeln!(output, "  {label:8} {text}")?;
         }
         if let Some(up) = &self.up {
             writeln!(output, "  agreed   {}", agreed(up))?;
@@ -217,7 +287,10 @@ impl Story {
             writeln!(output, "  server   {}", traffic(&gre.from_server))?;
         }
         if let Some(end) = &self.end {
-            writeln!(output, "  ended    after {}: {}", seconds(end.duration_ns), cause(end.reason, end.by))?;
+            writeln!(output, "  ended    after {}: {}", seconds(end.duration_ns), ended(end))?;
+        }
+        for finding in &self.findings {
+            write_finding(finding, output)?;
         }
         if let Some(note) = self.silence() {
             writeln!(output, "  note     {note}")?;
@@ -228,7 +301,7 @@ impl Story {
     /// An end that never took part in the negotiation.
     fn silence(&self) -> Option<&'static str> {
         let last = self.end.as_ref().map_or(self.phase?, |end| end.last_phase);
-        if last != Phase::Lcp || self.by_traffic {
+        if last != Phase::Lcp || self.by_traffic || self.by_log {
             return None;
         }
         match (self.lcp_frames.client, self.lcp_frames.server) {
@@ -238,6 +311,64 @@ impl Story {
             _ => None,
         }
     }
+}
+
+/// At most [`MAX_LINE`] bytes, and no more memory than they take.
+fn shortened(mut text: String) -> String {
+    if let Some(end) = (MAX_LINE.min(text.len())..text.len()).find(|end| text.is_char_boundary(*end)) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text.truncate(text.trim_end().len());
+    text.shrink_to_fit();
+    text
+}
+
+/// Why it ended; where only a line of a log tells, what that means.
+fn ended(end: &End) -> String {
+    let told = end.log_message.as_deref().filter(|_| end.reason == Cause::LogMessage);
+    match told.map(|id| (id, meaning(id))) {
+        Some((id, Some(meaning))) => format!("{id}, {meaning}"),
+        Some((id, None)) => id.to_owned(),
+        None => cause(end.reason, end.by),
+    }
+}
+
+/// What the catalogue says that a message means.
+fn meaning(id: &str) -> Option<&'static str> {
+    let (_, entry) = catalogue::by_id(id)?;
+    Some(entry.meaning).filter(|meaning| !meaning.is_empty())
+}
+
+/// What is wrong, why, and what to do.
+pub(super) fn write_finding(finding: &Finding, output: &mut impl Write) -> io::Result<()> {
+    let role = if finding.primary { "cause" } else { "finding" };
+    writeln!(
+        output,
+        "  {role:8} {} (confidence {}): {}",
+        finding.code,
+        name(finding.confidence),
+        finding.statement
+    )?;
+    for (mark, evidence) in [("because", &finding.evidence), ("although", &finding.against)] {
+        for piece in evidence {
+            let detail = if piece.detail.is_empty() { String::new() } else { format!(": {}", piece.detail) };
+            writeln!(output, "           {mark} {}{detail}", piece.fact)?;
+        }
+    }
+    for missing in &finding.missing {
+        writeln!(output, "           not known, {}: whether {}", missing.why, missing.fact)?;
+    }
+    for consequence in &finding.consequences {
+        writeln!(output, "           from it follows {}", consequence.code)?;
+    }
+    for remedy in &finding.remedy {
+        writeln!(output, "           do: {}", remedy.text)?;
+        for line in &remedy.lines {
+            writeln!(output, "                 {line}")?;
+        }
+    }
+    Ok(())
 }
 
 fn agreed(up: &Up) -> String {

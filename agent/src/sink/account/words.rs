@@ -68,7 +68,7 @@ pub(super) fn fields(value: &Value, hidden: &[&str]) -> String {
 }
 
 /// One option of a configure packet.
-fn option(value: &Value) -> String {
+pub(super) fn option(value: &Value) -> String {
     let name = value.get("option").and_then(Value::as_str).unwrap_or("?");
     let Value::Object(fields) = value else { return name.to_owned() };
     let values: Vec<String> =

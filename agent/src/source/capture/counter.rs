@@ -16,12 +16,13 @@ use crate::event::Party;
 use crate::event::agent::{Account, Refused};
 use crate::observation::{Clock, FlowKey, Observation, Origin, PppFrame, What};
 use crate::source::packet;
+use crate::source::radius::{self, Inspector};
 use crate::time::Timestamp;
+use crate::wire::pptp::Message;
 use crate::wire::tcp::PPTP_PORT;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
+/// Bytes of an Outgoing-Call-Reply (RFC 2637, section 2.8).
+const CALL_REPLY_BYTES: usize = 32;
 
 /// Sums over the packets of all files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub struct Books {
     pub packets: u64,
     /// Captured bytes of them.
     pub bytes: u64,
-    /// Packets that are neither TCP nor GRE in IPv4, or of a link type that is not known.
+    /// Packets that are neither TCP, GRE nor ICMP errors about them in IPv4, or of a link type that is
+    /// not known.
     pub other: u64,
     /// Packets that the capture holds more than once.
     pub copies: u64,
@@ -38,6 +40,10 @@ pub struct Books {
     pub control: Account,
     /// Negotiation frames.
     pub ppp: Account,
+    /// ICMP errors about calls and control connections.
+    pub icmp: Account,
+    /// RADIUS packets.
+    pub radius: Account,
     /// GRE packets that were not booked on a call.
     pub refused: Refused,
     /// Segments and frames that are not what they claim to be.
@@ -50,6 +56,7 @@ pub struct Counter {
     flows: Flows,
     copies: Detector,
     reassembly: Reassembly,
+    radius: Inspector,
     books: Books,
 }
 
@@ -60,8 +67,16 @@ impl Counter {
             flows: Flows::new(max_flows),
             copies: Detector::new(copies),
             reassembly: Reassembly::default(),
+            radius: Inspector::default(),
             books: Books::default(),
         }
+    }
+
+    /// Looks for RADIUS on these ports, with these secrets.
+    #[must_use]
+    pub fn with_radius(mut self, settings: radius::Settings) -> Self {
+        self.radius = Inspector::new(settings);
+        self
     }
 
     /// Sums up to now.
@@ -83,12 +98,26 @@ impl Counter {
             self.books.other += 1;
             return None;
         };
+        let about_call = (datagram.protocol == ip::ICMP).then(|| icmp(&datagram));
+        let is_other = about_call.as_ref().is_some_and(Option::is_none);
+        if is_other || datagram.protocol == ip::UDP && !self.may_be_radius(&datagram) {
+            self.books.other += 1;
+            return None;
+        }
         if self.copies.is_copy(frame.at, &datagram, link) {
             self.books.copies += 1;
             return None;
         }
+        if let Some(what) = about_call.flatten() {
+            self.books.icmp.seen += 1;
+            self.books.icmp.submitted += 1;
+            let origin = Origin::Capture { sender: None };
+            return Some(Observation { at: frame.at, clock: Clock::Capture, origin, what });
+        }
         if datagram.protocol == ip::GRE {
             self.gre(frame.at, &datagram)
+        } else if datagram.protocol == ip::UDP {
+            self.udp(frame.at, &datagram)
         } else {
             self.tcp(frame.at, &datagram)
         }
@@ -130,7 +159,7 @@ impl Counter {
         };
         let fragment = datagram.is_fragment().then(|| datagram.fragment_key());
         let booked = self.flows.book(key, at.unix_ns(), bytes, fragment, &packet);
-        let negotiation = packet.negotiation.then_some(key);
+        let negotiation = packet.content.is_negotiation.then_some(key);
         booked.map(|()| negotiation).map_err(|why| (why, negotiation))
     }
 
@@ -163,6 +192,42 @@ impl Counter {
         self.segment(at, datagram)
     }
 
+    /// Whether a datagram is from or to a RADIUS server, as far as it tells.
+    fn may_be_radius(&self, datagram: &Datagram<'_>) -> bool {
+        datagram.is_later_fragment()
+            || datagram.at::<4>(0).is_some_and(|[source_high, source_low, port_high, port_low]| {
+                self.radius.is_server_port(u16::from_be_bytes([source_high, source_low]))
+                    || self.radius.is_server_port(u16::from_be_bytes([port_high, port_low]))
+            })
+    }
+
+    #[cold]
+    fn udp(&mut self, at: Timestamp, datagram: &Datagram<'_>) -> Option<Observation> {
+        let bytes = if datagram.is_fragment() {
+            self.reassembly.take(datagram)?
+        } else {
+            Bytes::copy_from_slice(datagram.bytes)
+        };
+        let inspected = self.radius.inspect(bytes);
+        if matches!(inspected, Err(radius::Error::Ports(..))) {
+            return None;
+        }
+        self.books.radius.seen += 1;
+        self.books.radius.submitted += 1;
+        match inspected {
+            Ok(radius) => Some(Observation {
+                at,
+                clock: Clock::Capture,
+                origin: Origin::Capture { sender: None },
+                what: What::Radius(Box::new(radius)),
+            }),
+            Err(_) => {
+                self.books.undecodable += 1;
+                None
+            }
+        }
+    }
+
     fn segment(&mut self, at: Timestamp, datagram: &Datagram<'_>) -> Option<Observation> {
         let [source_high, source_low, port_high, port_low] = datagram.at::<4>(0)?;
         let source = u16::from_be_bytes([source_high, source_low]);
@@ -171,16 +236,38 @@ impl Counter {
             return None;
         }
         self.books.control.seen += 1;
-        if is_bare_acknowledgement(datagram) {
-            self.books.control.suppressed += 1;
-            return None;
-        }
         self.books.control.submitted += 1;
+        if source == PPTP_PORT {
+            self.learn_call(datagram);
+        }
         let what = self.decode(Bytes::copy_from_slice(datagram.bytes))?;
         if let What::Segment(segment) = &what {
             self.learn_roles(segment.source, segment.destination);
         }
         Some(Observation { at, clock: Clock::Capture, origin: Origin::Capture { sender: None }, what })
+    }
+
+    /// Takes the two call ids from an Outgoing-Call-Reply that accepts, where the kernel programs do.
+    fn learn_call(&mut self, datagram: &Datagram<'_>) {
+        let Some([data_offset]) = datagram.at::<1>(12) else { return };
+        let header = usize::from(data_offset >> 4) * 4;
+        if datagram.payload() < header + CALL_REPLY_BYTES {
+            return;
+        }
+        let Some(bytes) = datagram.at::<CALL_REPLY_BYTES>(header) else { return };
+        if let Ok(Message::OutgoingCallReply(reply)) = Message::decode(&bytes)
+            && reply.result.number() == 1
+        {
+            let (server, client) = (datagram.source.into(), datagram.destination.into());
+            let from_server = FlowKey { source: server, destination: client, call_id: reply.peer_call_id };
+            let from_client = FlowKey { source: client, destination: server, call_id: reply.call_id };
+            self.flows.pair(from_server, from_client);
+        }
+    }
+
+    /// Two flows are the directions of one call.
+    pub fn pair(&mut self, one: FlowKey, other: FlowKey) {
+        self.flows.pair(one, other);
     }
 
     /// The end with port 1723 is the server.
@@ -238,6 +325,12 @@ impl LookAhead<'_> {
     }
 }
 
+/// An ICMP error about a call or a control connection.
+#[cold]
+fn icmp(datagram: &Datagram<'_>) -> Option<What> {
+    packet::decode(Bytes::copy_from_slice(datagram.bytes)).ok()
+}
+
 /// The direction as the VPN host would see it: what a client sends comes in.
 fn observation(entry: &Entry, at: Timestamp) -> Observation {
     let direction = match entry.sender {
@@ -257,15 +350,6 @@ fn datagram<'a>(file: usize, frame: &Frame<'a>) -> Option<(Datagram<'a>, u64)> {
     let (from, length) = located.addresses;
     let addresses = frame.bytes.get(from..from + length).unwrap_or_default();
     Some((datagram, copies::link(file, frame.interface, addresses)))
-}
-
-/// Whether the segment has no payload and changes nothing about the connection.
-fn is_bare_acknowledgement(datagram: &Datagram<'_>) -> bool {
-    if datagram.payload() < 20 {
-        return false;
-    }
-    let Some([data_offset, flags]) = datagram.at::<2>(12) else { return false };
-    flags & (SYN | FIN | RST) == 0 && datagram.payload() == usize::from(data_offset >> 4) * 4
 }
 
 fn count(refused: &mut Refused, why: Refusal) {

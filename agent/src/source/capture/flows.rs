@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use foldhash::fast::RandomState;
-use pptpscope_common::{Flow, FragmentKey, Refusal};
+use pptpscope_common::{Flow, FragmentKey, PEER_KNOWN, Refusal};
 
 use super::gre::Packet;
 use crate::event::Party;
@@ -29,6 +29,8 @@ pub(super) struct Flows {
     entries: Vec<Entry>,
     index: HashMap<FlowKey, u32, RandomState>,
     limit: usize,
+    /// Call id of the other direction.
+    peers: HashMap<FlowKey, u16, RandomState>,
     fragmented: HashMap<FragmentKey, FlowKey, RandomState>,
     fragmented_order: VecDeque<FragmentKey>,
     senders: HashMap<(Ipv4Addr, Ipv4Addr), Party, RandomState>,
@@ -41,6 +43,7 @@ impl Flows {
             entries: Vec::new(),
             index: HashMap::default(),
             limit: limit.min(u32::MAX as usize),
+            peers: HashMap::default(),
             fragmented: HashMap::default(),
             fragmented_order: VecDeque::new(),
             senders: HashMap::default(),
@@ -68,17 +71,68 @@ impl Flows {
         flow.packets += 1;
         flow.bytes += bytes;
         flow.last_ns = at_ns;
+        flow.fragments += u64::from(fragment.is_some());
+        let mut samples = false;
         if let Some(number) = packet.sequence {
-            flow.sequence.record(number);
+            let is_newest = flow.record_payload(number, packet.payload_bytes, packet.content);
+            samples = is_newest && flow.may_sample(at_ns, true);
         }
+        let mut ends = false;
         if let Some(number) = packet.ack {
             flow.last_ack = number;
             flow.acks += 1;
             flow.ack_only += u64::from(packet.sequence.is_none());
+            ends = flow.awaited.is_answered_by(number);
         }
-        flow.fragments += u64::from(fragment.is_some());
-        flow.negotiation += u64::from(packet.negotiation);
+        if samples && let Some(number) = packet.sequence {
+            self.begin_sample(index, key, number, at_ns);
+        }
+        if ends && let Some(ack) = packet.ack {
+            let other = self.other_direction(index, key);
+            if let Some((flow, other)) = self.two(index, other) {
+                flow.end_sample(other, ack, at_ns);
+            }
+        }
         Ok(())
+    }
+
+    /// Begins to wait for the acknowledgement of `number`, once the other direction is known.
+    fn begin_sample(&mut self, index: usize, key: FlowKey, number: u32, at_ns: u64) {
+        let Some(Entry { flow, .. }) = self.entries.get_mut(index) else { return };
+        if flow.peer == 0 {
+            let Some(call_id) = self.peers.get(&key) else { return };
+            flow.peer = PEER_KNOWN | u32::from(*call_id);
+        }
+        let other = self.other_direction(index, key);
+        if let Some((flow, Some(other))) = self.two(index, other) {
+            flow.begin_sample(other, number, at_ns);
+        }
+    }
+
+    fn other_direction(&self, index: usize, key: FlowKey) -> Option<usize> {
+        let call_id = self.entries.get(index)?.flow.peer as u16;
+        let key = FlowKey { source: key.destination, destination: key.source, call_id };
+        self.index.get(&key).map(|index| *index as usize)
+    }
+
+    /// A flow and, where there is one, another.
+    fn two(&mut self, one: usize, other: Option<usize>) -> Option<(&mut Flow, Option<&mut Flow>)> {
+        match other.filter(|other| *other != one) {
+            None => self.entries.get_mut(one).map(|entry| (&mut entry.flow, None)),
+            Some(other) => {
+                let [one, other] = self.entries.get_disjoint_mut([one, other]).ok()?;
+                Some((&mut one.flow, Some(&mut other.flow)))
+            }
+        }
+    }
+
+    /// Notes that two flows are the directions of one call.
+    pub(super) fn pair(&mut self, one: FlowKey, other: FlowKey) {
+        for (from, to) in [(one, other), (other, one)] {
+            if self.peers.len() < self.limit || self.peers.contains_key(&from) {
+                self.peers.insert(from, to.call_id);
+            }
+        }
     }
 
     /// Books a later fragment on the flow of its first one.
@@ -146,6 +200,7 @@ impl Flows {
 
     /// Takes a flow out.
     pub(super) fn remove(&mut self, key: &FlowKey) {
+        self.peers.remove(key);
         let Some(index) = self.index.remove(key) else { return };
         self.entries.swap_remove(index as usize);
         if let Some(moved) = self.entries.get(index as usize) {

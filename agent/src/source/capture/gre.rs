@@ -1,7 +1,7 @@
 //! Enhanced GRE of captured packets, judged as the kernel programs judge it (`agent-ebpf`, `gre.rs`
 //! and `ppp.rs`): the same refusals in the same order.
 
-use pptpscope_common::Refusal;
+use pptpscope_common::{Content, HEAD_BYTES, Refusal};
 
 use super::ip::Datagram;
 
@@ -13,16 +13,15 @@ const VERSION: u8 = 0x07;
 const PPP: u16 = 0x880b;
 const HEADER: usize = 8;
 
-const ADDRESS: u8 = 0xff;
-const CONTROL: u8 = 0x03;
-
 /// What one packet adds to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packet {
     pub(super) call_id: u16,
     pub(super) sequence: Option<u32>,
     pub(super) ack: Option<u32>,
-    pub(super) negotiation: bool,
+    /// The payload length in the header.
+    pub(super) payload_bytes: u16,
+    pub(super) content: Content,
 }
 
 /// Reads the GRE header of a datagram that is no later fragment.
@@ -49,7 +48,8 @@ pub(super) fn read(datagram: &Datagram<'_>) -> Result<Packet, Refusal> {
         return Err(Refusal::Short);
     }
     let [length_high, length_low, id_high, id_low] = datagram.at::<4>(4).ok_or(Refusal::Short)?;
-    let mut length = usize::from(u16::from_be_bytes([length_high, length_low]));
+    let payload_bytes = u16::from_be_bytes([length_high, length_low]);
+    let mut length = usize::from(payload_bytes);
     if length > payload - header {
         if !datagram.is_fragment() {
             return Err(Refusal::Short);
@@ -71,19 +71,29 @@ pub(super) fn read(datagram: &Datagram<'_>) -> Result<Packet, Refusal> {
         call_id: u16::from_be_bytes([id_high, id_low]),
         sequence,
         ack,
-        negotiation: sequence.is_some() && is_negotiation(datagram, field, length),
+        payload_bytes,
+        content: if sequence.is_some() { content(datagram, field, length) } else { Content::NONE },
     })
 }
 
-/// Whether the frame of `length` bytes at `at` has a protocol of 0x8000 and above.
+/// What the frame of `length` bytes at `at` is.
 #[inline]
-fn is_negotiation(datagram: &Datagram<'_>, at: usize, length: usize) -> bool {
-    if length < 2 {
-        return false;
+fn content(datagram: &Datagram<'_>, at: usize, length: usize) -> Content {
+    if length >= HEAD_BYTES
+        && let Some(head) = datagram.at::<HEAD_BYTES>(at)
+    {
+        return Content::of(head, length);
     }
-    let Some([first, second]) = datagram.at::<2>(at) else { return false };
-    if first != ADDRESS || second != CONTROL {
-        return first & 0x81 == 0x80;
+    // Short, or the capture has cut it: what is not there cannot tell.
+    let mut head = [0; HEAD_BYTES];
+    let mut known = 0;
+    while known < HEAD_BYTES.min(length)
+        && let Some([byte]) = datagram.at::<1>(at + known)
+    {
+        if let Some(place) = head.get_mut(known) {
+            *place = byte;
+        }
+        known += 1;
     }
-    length >= 4 && datagram.at::<1>(at + 2).is_some_and(|[first]| first & 0x81 == 0x80)
+    Content::of(head, known)
 }

@@ -3,7 +3,9 @@
 use pptpscope_common::FragmentKey;
 
 /// Protocol numbers (IANA).
+pub(super) const ICMP: u8 = 1;
 pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 pub(super) const GRE: u8 = 47;
 
 const HEADER: usize = 20;
@@ -30,12 +32,12 @@ pub(super) struct Datagram<'a> {
 
 impl<'a> Datagram<'a> {
     /// The datagram at the beginning of `bytes`, of which the wire had `wire_bytes`; None unless it is
-    /// TCP or GRE with a sound header.
+    /// TCP, UDP, GRE or ICMP with a sound header.
     #[inline]
     pub(super) fn read(bytes: &'a [u8], wire_bytes: usize) -> Option<Self> {
         let head = bytes.first_chunk::<HEADER>()?;
         let protocol = head[9];
-        if protocol != TCP && protocol != GRE {
+        if ![TCP, UDP, GRE, ICMP].contains(&protocol) {
             return None;
         }
         let header = usize::from(head[0] & 0x0f) * 4;

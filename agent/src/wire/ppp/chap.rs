@@ -197,17 +197,17 @@ fn name(raw: Raw<'_>) -> Result<(u8, String), Error> {
 
 /// The message of a success or failure.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) error: Option<FailureCode>,
-    pub(super) retry: Option<bool>,
-    pub(super) version: Option<u32>,
-    pub(super) text: String,
+pub(in crate::wire) struct Message {
+    pub(in crate::wire) error: Option<FailureCode>,
+    pub(in crate::wire) retry: Option<bool>,
+    pub(in crate::wire) version: Option<u32>,
+    pub(in crate::wire) text: String,
 }
 
 impl Message {
     /// Parses `E=691 R=1 C=… V=3 M=…` and `S=… M=…`; other text is kept as it is, but never what looks
     /// like key material.
-    pub(super) fn parse(bytes: &[u8]) -> Self {
+    pub(in crate::wire) fn parse(bytes: &[u8]) -> Self {
         let mut message = Self::default();
         let clean = without_secrets(&text::escape(bytes));
         let mut rest = clean.as_str();

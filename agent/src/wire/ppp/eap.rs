@@ -1,13 +1,18 @@
 //! Extensible Authentication Protocol (RFC 3748): who, and by which method.
 //!
-//! Type data other than an identity are dropped here: they are challenges, responses and TLS records.
+//! Type data are dropped here, as they are challenges, responses and TLS records; but for an identity, and
+//! for the error of MS-CHAPv2 inside EAP (draft-kamath-pppext-eap-mschapv2 §2.4).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{read::Reader, text};
 
-use super::{Error, Protocol, cp::Raw};
+use super::{
+    Error, Protocol,
+    chap::{FailureCode, Message},
+    cp::Raw,
+};
 
 codes! {
     /// Codes of EAP (RFC 3748 §4).
@@ -51,6 +56,36 @@ codes! {
     }
 }
 
+/// Operation code of a failure in EAP MS-CHAPv2; its identifier and length follow, then text as in CHAP.
+const MS_CHAP_FAILURE: u8 = 4;
+
+/// Why MS-CHAPv2 inside EAP failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EapFailure")]
+pub struct Failure {
+    /// `E=`: why.
+    pub error: FailureCode,
+    /// `R=`: whether the peer may try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<bool>,
+}
+
+impl Failure {
+    /// Reads what follows the type of a request.
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        let [operation, _id, _, _] = reader.array()?;
+        let message = (operation == MS_CHAP_FAILURE).then(|| Message::parse(reader.rest()))?;
+        Some(Self { error: message.error?, retry: message.retry })
+    }
+
+    fn write(self) -> Vec<u8> {
+        let retry = self.retry.map_or(String::new(), |retry| format!(" R={}", u8::from(retry)));
+        let text = format!("E={}{retry}", self.error.number());
+        let length = (text.len() as u16 + 4).to_be_bytes();
+        [&[MS_CHAP_FAILURE, 0], length.as_slice(), text.as_bytes()].concat()
+    }
+}
+
 /// A packet of EAP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "EapPacket")]
@@ -68,6 +103,9 @@ pub struct Packet {
     /// Methods that the peer wants instead, in a Nak.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub desired: Vec<Type>,
+    /// Why, in a request of type MS-CHAPv2 that says no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 impl Packet {
@@ -79,7 +117,8 @@ impl Packet {
     pub fn decode(bytes: &[u8], missing: usize) -> Result<Self, Error> {
         let raw = Raw::decode(Protocol::Eap, bytes, missing)?;
         let code = Code::from(raw.code);
-        let mut packet = Self { id: raw.id, code, kind: None, identity: None, desired: Vec::new() };
+        let mut packet =
+            Self { id: raw.id, code, kind: None, identity: None, desired: Vec::new(), failure: None };
         if matches!(code, Code::Request | Code::Response) {
             let mut reader = Reader::new(raw.data);
             let kind = reader.u8().ok_or(Error::Field { protocol: Protocol::Eap, code: raw.code })?;
@@ -88,6 +127,7 @@ impl Packet {
                 Type::Identity if code == Code::Response && !raw.cut => {
                     packet.identity = Some(text::escape(reader.rest()));
                 }
+                Type::MsChapV2 if code == Code::Request => packet.failure = Failure::read(reader),
                 Type::Nak => packet.desired = reader.rest().iter().map(|kind| (*kind).into()).collect(),
                 _ => {}
             }
@@ -99,6 +139,7 @@ impl Packet {
     pub fn encode(&self) -> Vec<u8> {
         let mut data: Vec<u8> = self.kind.iter().map(|kind| kind.number()).collect();
         data.extend(self.identity.iter().flat_map(|identity| identity.bytes()));
+        data.extend(self.failure.iter().flat_map(|failure| failure.write()));
         data.extend(self.desired.iter().map(|kind| kind.number()));
         Raw { code: self.code.number(), id: self.id, data: &data, cut: false }.encode()
     }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::payload::Payload;
 
 #[macro_use]
-mod option;
+pub(super) mod option;
+pub mod cbcp;
 pub mod ccp;
 pub mod chap;
 pub mod cp;
@@ -22,6 +23,7 @@ pub mod ipv6cp;
 pub mod lcp;
 pub mod mppe;
 pub mod pap;
+pub mod ras;
 
 codes! {
     /// Protocols of PPP (IANA, Point-to-Point Protocol Field Assignments).
@@ -187,6 +189,8 @@ pub enum Frame {
     Chap(chap::Packet),
     /// Extensible authentication.
     Eap(eap::Packet),
+    /// Callback control.
+    Cbcp(cbcp::Packet),
     /// Compression control.
     Ccp(ccp::Packet),
     /// IPv4 control.
@@ -245,6 +249,7 @@ impl Frame {
             Protocol::Pap => Self::Pap(pap::Packet::decode(bytes, missing)?),
             Protocol::Chap => Self::Chap(chap::Packet::decode(bytes, missing)?),
             Protocol::Eap => Self::Eap(eap::Packet::decode(bytes, missing)?),
+            Protocol::Cbcp => Self::Cbcp(cbcp::Packet::decode(bytes, missing)?),
             Protocol::Ccp => Self::Ccp(ccp::Packet::decode(bytes, missing)?),
             Protocol::Ipcp => Self::Ipcp(ipcp::Packet::decode(bytes, missing)?),
             Protocol::Ipv6cp => Self::Ipv6cp(ipv6cp::Packet::decode(bytes, missing)?),
@@ -263,6 +268,7 @@ impl Frame {
             Self::Pap(_) => Protocol::Pap,
             Self::Chap(_) => Protocol::Chap,
             Self::Eap(_) => Protocol::Eap,
+            Self::Cbcp(_) => Protocol::Cbcp,
             Self::Ccp(_) => Protocol::Ccp,
             Self::Ipcp(_) => Protocol::Ipcp,
             Self::Ipv6cp(_) => Protocol::Ipv6cp,
@@ -277,6 +283,7 @@ impl Frame {
             Self::Pap(packet) => packet.id,
             Self::Chap(packet) => packet.id,
             Self::Eap(packet) => packet.id,
+            Self::Cbcp(packet) => packet.id,
             Self::Ccp(packet) => packet.id,
             Self::Ipcp(packet) => packet.id,
             Self::Ipv6cp(packet) => packet.id,
@@ -292,11 +299,13 @@ impl Frame {
             Self::Pap(packet) => packet.code().name(),
             Self::Chap(packet) => packet.code().name(),
             Self::Eap(packet) => packet.code.name(),
+            Self::Cbcp(packet) => packet.code.name(),
             Self::Ccp(packet) => packet.code().name(),
             Self::Ipcp(packet) => packet.code().name(),
             Self::Ipv6cp(packet) => packet.code().name(),
             Self::Other { protocol: Protocol::Pap, code, .. } => pap::Code::from(*code).name(),
             Self::Other { protocol: Protocol::Chap, code, .. } => chap::Code::from(*code).name(),
+            Self::Other { protocol: Protocol::Cbcp, code, .. } => cbcp::Code::from(*code).name(),
             Self::Other { protocol: Protocol::Eap, code, .. } => eap::Code::from(*code).name(),
             Self::Other { code, .. } => cp::Code::from(*code).name(),
             Self::Data { .. } => return None,

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::wire::{Hex, read::Reader};
 
 /// The value of an option: as long as its type says, no more and no less.
-pub(super) trait Value: Sized {
+pub(in crate::wire) trait Value: Sized {
     fn read(value: &[u8]) -> Option<Self>;
     fn write(&self) -> Vec<u8>;
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{
-    Error, Frame, Protocol,
+    Error, Frame, Protocol, cbcp,
     ccp::CcpOption,
     chap,
     cp::{Body, ConfigureOption, Packet, TerminateReason},
@@ -105,18 +105,37 @@ fn any_chap() -> impl Strategy<Value = chap::Packet> {
 
 fn any_eap() -> impl Strategy<Value = eap::Packet> {
     let desired = proptest::collection::vec(any::<u8>(), 0..4);
-    (any::<u8>(), any::<u8>(), any::<u8>(), words(), desired).prop_map(|(id, code, kind, text, desired)| {
+    let failure = any::<Option<(u32, Option<bool>)>>();
+    let numbers = (any::<u8>(), any::<u8>(), any::<u8>());
+    (numbers, words(), desired, failure).prop_map(|((id, code, kind), text, desired, failure)| {
         let (code, kind) = (eap::Code::from(code % 6), eap::Type::from(kind % 28));
         let carries = matches!(code, eap::Code::Request | eap::Code::Response);
         let named = code == eap::Code::Response && kind == eap::Type::Identity;
+        let failed = code == eap::Code::Request && kind == eap::Type::MsChapV2;
         let refused = carries && kind == eap::Type::Nak;
         eap::Packet {
             id,
             code,
             kind: carries.then_some(kind),
             identity: named.then_some(text),
+            failure: if failed {
+                failure.map(|(error, retry)| eap::Failure { error: error.into(), retry })
+            } else {
+                None
+            },
             desired: if refused { desired.into_iter().map(Into::into).collect() } else { vec![] },
         }
+    })
+}
+
+fn any_cbcp() -> impl Strategy<Value = cbcp::Packet> {
+    let options = proptest::collection::vec((any::<u8>(), any::<Option<u8>>()), 0..4);
+    (any::<u8>(), 0u8..6, options).prop_map(|(id, code, options)| {
+        let callback = |(kind, delay_seconds): (u8, _)| cbcp::Callback { option: kind.into(), delay_seconds };
+        let code = cbcp::Code::from(code);
+        let known = !matches!(code, cbcp::Code::Unknown(_));
+        let options = if known { options.into_iter().map(callback).collect() } else { vec![] };
+        cbcp::Packet { id, code, options }
     })
 }
 
@@ -132,6 +151,7 @@ fn any_frame() -> impl Strategy<Value = (Frame, Vec<u8>)> {
         any_pap().prop_map(move |packet| with(Frame::Pap(packet.clone()), packet.encode())),
         any_chap().prop_map(move |packet| with(Frame::Chap(packet.clone()), packet.encode())),
         any_eap().prop_map(move |packet| with(Frame::Eap(packet.clone()), packet.encode())),
+        any_cbcp().prop_map(move |packet| with(Frame::Cbcp(packet.clone()), packet.encode())),
     ]
 }
 

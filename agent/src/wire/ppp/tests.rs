@@ -354,7 +354,8 @@ fn eap_packets() {
         Ok(Frame::Eap(packet)) => packet,
         other => panic!("{other:?}"),
     };
-    let plain = |code, kind| eap::Packet { id: 4, code, kind, identity: None, desired: vec![] };
+    let plain =
+        |code, kind| eap::Packet { id: 4, code, kind, identity: None, desired: vec![], failure: None };
     let identity = eap(2, b"\x01anna@example.org");
     assert_eq!(identity.identity.as_deref(), Some("anna@example.org"));
     assert_eq!(eap(1, b"\x01who?"), plain(eap::Code::Request, Some(eap::Type::Identity)));
@@ -368,9 +369,34 @@ fn eap_packets() {
 }
 
 #[test]
+fn callback_without_its_telephone_numbers() {
+    // No callback, or to a number that the client gives: ten seconds, then type 1 and the number.
+    let options = [&[1, 2, 2, 10, 10, 1][..], b"55512"].concat();
+    let refused = decode(&frame(Protocol::Cbcp, 1, 3, &options[..9]));
+    assert_eq!(refused, Err(Error::Option { protocol: Protocol::Cbcp, kind: 2 }));
+    let frame = decode(&frame(Protocol::Cbcp, 1, 3, &[&options[..], &[0]].concat())).unwrap();
+    assert_eq!((frame.id(), frame.code_name()), (Some(3), Some("callback_request")));
+    assert_eq!(
+        serde_json::to_value(&frame).unwrap(),
+        json!({
+            "protocol": "cbcp", "code": "callback_request", "id": 3,
+            "options": [{ "option": "no_callback" }, { "option": "user_specified", "delay_seconds": 10 }],
+        })
+    );
+}
+
+#[test]
+fn eap_ms_chap_says_why_it_failed() {
+    let failure = [&[26, 4, 7, 0, 60][..], b"E=691 R=1 C=0123456789ABCDEF0123456789ABCDEF V=3 M=no"].concat();
+    let Frame::Eap(packet) = decode(&frame(Protocol::Eap, 1, 7, &failure)).unwrap() else { panic!() };
+    let failure = packet.failure.unwrap();
+    assert_eq!((failure.error, failure.retry), (chap::FailureCode::AuthenticationFailure, Some(true)));
+}
+
+#[test]
 fn other_protocols() {
-    let other = decode(&frame(Protocol::Cbcp, 1, 3, &[9])).unwrap();
-    assert_eq!(other, Frame::Other { protocol: Protocol::Cbcp, code: 1, id: 3 });
+    let other = decode(&frame(Protocol::Ecp, 1, 3, &[9])).unwrap();
+    assert_eq!(other, Frame::Other { protocol: Protocol::Ecp, code: 1, id: 3 });
     let other = decode(&frame(Protocol::Unknown(0x8281), 1, 3, &[])).unwrap();
     assert_eq!(
         serde_json::to_value(&other).unwrap(),

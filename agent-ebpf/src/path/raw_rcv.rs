@@ -1,0 +1,33 @@
+//! The raw socket of a daemon takes a packet.
+//!
+//! match-proto: int raw_rcv(struct sock *sk, struct sk_buff *skb)
+
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
+use pptpscope_common::layout::Field;
+
+use super::layout::{field, layout};
+use super::outer::{GRE, Outer};
+use super::verdict;
+
+/// Remembers the buffer of a GRE packet, which the clone for the socket shares with the original. The
+/// kernel's own GRE handler comes next, finds no use for the original and frees it: that is no loss.
+///
+/// Attached only while a module handles GRE; without one there is no such false alarm.
+#[kprobe]
+pub fn path_raw_rcv(context: ProbeContext) -> u32 {
+    remember(&context);
+    0
+}
+
+#[inline(always)]
+fn remember(context: &ProbeContext) -> Option<()> {
+    let skb: u64 = context.arg(1)?;
+    let layout = layout()?;
+    if Outer::of_skb(layout, skb)?.protocol != GRE {
+        return None;
+    }
+    let head: u64 = field(layout, skb, Field::SkBuffHead)?;
+    verdict::current()?.raw_head = head;
+    Some(())
+}

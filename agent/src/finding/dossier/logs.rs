@@ -1,0 +1,64 @@
+//! What the daemons' logs say about a call, as rules read it.
+
+use crate::event::log::{Class, Log};
+use crate::time::Timestamp;
+
+/// Lines remembered for each call.
+const MAX_LINES: usize = 64;
+
+/// A line that was recognised.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::finding) struct LogLine {
+    pub(in crate::finding) at: Timestamp,
+    pub(in crate::finding) program: String,
+    /// Its id in the catalogue of messages.
+    pub(in crate::finding) id: String,
+    pub(in crate::finding) class: Class,
+    pub(in crate::finding) text: String,
+    pub(in crate::finding) fields: crate::event::log::Fields,
+}
+
+/// The lines of a call, oldest first; of too many the first ones, for causes come before effects.
+#[derive(Clone, Debug, Default)]
+pub(in crate::finding) struct Logs {
+    pub(in crate::finding) lines: Vec<LogLine>,
+}
+
+impl Logs {
+    pub(super) fn take(&mut self, at: Timestamp, log: &Log) -> bool {
+        let Some(id) = &log.message else { return false };
+        if self.lines.len() >= MAX_LINES {
+            return false;
+        }
+        self.lines.push(LogLine {
+            at,
+            program: log.program.clone(),
+            id: id.clone(),
+            class: log.class.unwrap_or(Class::Other),
+            text: log.text.clone(),
+            fields: log.fields.clone(),
+        });
+        true
+    }
+
+    /// The first line that one of `patterns` names, see [`LogLine::is`].
+    pub(in crate::finding) fn first(&self, patterns: &[&str]) -> Option<&LogLine> {
+        self.lines.iter().find(|line| patterns.iter().any(|pattern| line.is(pattern)))
+    }
+
+    /// The first cause that anybody names.
+    pub(in crate::finding) fn first_cause(&self) -> Option<&LogLine> {
+        self.lines.iter().find(|line| line.class == Class::Cause)
+    }
+}
+
+impl LogLine {
+    /// Whether `pattern` names the line: an id of the catalogue of messages, or with `*` at its end
+    /// all ids that begin so.
+    pub(in crate::finding) fn is(&self, pattern: &str) -> bool {
+        match pattern.strip_suffix('*') {
+            Some(beginning) => self.id.starts_with(beginning),
+            None => self.id == pattern,
+        }
+    }
+}

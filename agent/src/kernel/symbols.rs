@@ -1,0 +1,186 @@
+//! Addresses of the kernel's functions, and the functions at addresses (/proc/kallsyms).
+//!
+//! The file is read from end to end each time, some 200,000 lines, and nothing of it is kept: what
+//! is asked for is a handful of places where packets are dropped, each once.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use pptpscope_common::layout::Text;
+
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// Bytes of code that a module is taken to have when nothing says where it ends. The largest of ours,
+/// ppp_generic, has about 40 KiB.
+const LARGEST_TEXT: u64 = 1 << 16;
+
+/// A place in a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// The function; without the suffixes that the compiler gives to parts and clones of it.
+    pub function: String,
+    /// Its module; absent for the kernel itself.
+    pub module: Option<String>,
+    /// Bytes from its beginning.
+    pub offset: u64,
+}
+
+/// The functions at `addresses`. One that is not found is left out.
+///
+/// # Errors
+/// The kernel does not show its symbols.
+pub fn lookup(addresses: &[u64]) -> io::Result<BTreeMap<u64, Symbol>> {
+    Ok(lookup_in(BufReader::new(File::open(KALLSYMS)?), addresses))
+}
+
+/// Where the functions of a module lie: from its first section of code to the next section that is
+/// none. None when the kernel does not show it.
+///
+/// Not from kallsyms, which takes the kernel some 100 ms to write out.
+pub(super) fn text(module: &str) -> Option<Text> {
+    let folder = Path::new("/sys/module").join(module).join("sections");
+    let sections = fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let address = fs::read_to_string(entry.path()).ok()?;
+        let address = u64::from_str_radix(address.trim().trim_start_matches("0x"), 16).ok()?;
+        Some((entry.file_name().to_string_lossy().into_owned(), address))
+    });
+    // Files for root alone; the list of the modules is everybody's, and shows where they are with CAP_SYSLOG.
+    text_in(&sections.collect::<Vec<_>>())
+        .or_else(|| text_of(&fs::read_to_string("/proc/modules").ok()?, module))
+}
+
+/// The same by a line of /proc/modules: name, bytes, users, dependents, state, address. A module begins with
+/// its code.
+fn text_of(modules: &str, module: &str) -> Option<Text> {
+    let mut words = modules.lines().map(str::split_ascii_whitespace);
+    let mut words = words.find_map(|mut words| (words.next()? == module).then_some(words))?;
+    let bytes: u64 = words.next()?.parse().ok()?;
+    let start = u64::from_str_radix(words.nth(3)?.strip_prefix("0x")?, 16).ok()?;
+    (start != 0).then(|| Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
+}
+
+fn text_in(sections: &[(String, u64)]) -> Option<Text> {
+    let is_code = |name: &str| name == ".text" || name.starts_with(".text.") || name == ".noinstr.text";
+    let code = || sections.iter().filter(|(name, address)| is_code(name) && *address != 0);
+    let start = code().map(|(_, address)| *address).min()?;
+    let last = code().map(|(_, address)| *address).max()?;
+    let next = sections.iter().map(|(_, address)| *address).filter(|address| *address > last).min();
+    // From 6.4 on code and data of a module lie apart, and the next section may be far away.
+    let limit = last.saturating_add(LARGEST_TEXT);
+    Some(Text { start, end: next.map_or(limit, |next| next.min(limit)) })
+}
+
+/// A line: address, type, name, and the module in brackets.
+struct Line<'a> {
+    address: u64,
+    name: &'a str,
+    module: Option<&'a str>,
+}
+
+/// Calls `each` for every function. Zero addresses are what a process without CAP_SYSLOG sees.
+fn functions(mut lines: impl BufRead, mut each: impl FnMut(&Line<'_>)) {
+    let mut text = String::new();
+    while lines.read_line(&mut text).is_ok_and(|length| length > 0) {
+        if let Some(line) = parse(&text) {
+            each(&line);
+        }
+        text.clear();
+    }
+}
+
+fn parse(text: &str) -> Option<Line<'_>> {
+    let mut words = text.split_ascii_whitespace();
+    let address = u64::from_str_radix(words.next()?, 16).ok().filter(|address| *address != 0)?;
+    words.next().filter(|kind| matches!(*kind, "t" | "T" | "w" | "W"))?;
+    let name = words.next()?;
+    let module = words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    Some(Line { address, name, module })
+}
+
+fn lookup_in(lines: impl BufRead, addresses: &[u64]) -> BTreeMap<u64, Symbol> {
+    let mut found: BTreeMap<u64, (u64, Symbol)> = BTreeMap::new();
+    functions(lines, |line| {
+        for address in addresses.iter().filter(|address| **address >= line.address) {
+            let nearer = found.get(address).is_none_or(|(start, _)| line.address > *start);
+            if nearer {
+                let symbol = Symbol {
+                    function: line.name.split('.').next().unwrap_or(line.name).to_owned(),
+                    module: line.module.map(str::to_owned),
+                    offset: address - line.address,
+                };
+                found.insert(*address, (line.address, symbol));
+            }
+        }
+    });
+    found.into_iter().map(|(address, (_, symbol))| (address, symbol)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = "\
+0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _stext
+ffffffff81000100 t nft_do_chain.constprop.0
+ffffffff81000200 D some_data
+ffffffff81000400 T kfree_skb_list
+ffffffffc0001010 t pptp_rcv\t[pptp]
+ffffffffc0001000 t pptp_xmit\t[pptp]
+ffffffffc0001400 t pptp_rcv_core\t[pptp]
+ffffffffc0009000 t init_module\t[pptp]
+ffffffffc0100000 t ppp_read\t[ppp_generic]
+garbage
+";
+
+    #[test]
+    fn without_sections_the_list_of_modules_tells_where_the_code_is() {
+        let modules = "ppp_mppe 16384 1 - Live 0x0000000000000000\n\
+                       ppp_generic 45056 4 ppp_mppe,pptp, Live 0xffffffffc05e1000 (E)\n\
+                       pppox 16384 1 pptp, Live\n";
+        let start = 0xffff_ffff_c05e_1000;
+        assert_eq!(text_of(modules, "ppp_generic"), Some(Text { start, end: start + 45056 }));
+        // Hidden, cut, and not there.
+        assert_eq!(["ppp_mppe", "pppox", "ppp"].map(|module| text_of(modules, module)), [None; 3]);
+    }
+
+    #[test]
+    fn names_the_function_at_an_address() {
+        let asked = [0xffff_ffff_8100_0250, 0xffff_ffff_c000_1020, 0xffff_ffff_c000_1007, 5];
+        let found = lookup_in(LINES.as_bytes(), &asked);
+        let symbol = |address| {
+            let symbol: &Symbol = &found[&address];
+            (symbol.function.as_str(), symbol.module.as_deref(), symbol.offset)
+        };
+        assert_eq!(symbol(asked[0]), ("nft_do_chain", None, 0x150), "data is no function");
+        assert_eq!(symbol(asked[1]), ("pptp_rcv", Some("pptp"), 0x10));
+        assert_eq!(symbol(asked[2]), ("pptp_xmit", Some("pptp"), 7));
+        assert!(!found.contains_key(&5));
+    }
+
+    #[test]
+    fn the_code_of_a_module_ends_where_its_next_section_begins() {
+        let section = |name: &str, address| (name.to_owned(), address);
+        let near = [
+            section(".text", 0xffff_ffff_c000_1000),
+            section(".text.unlikely", 0xffff_ffff_c000_1800),
+            section(".rodata", 0xffff_ffff_c000_3000),
+            section(".init.text", 0xffff_ffff_c000_9000),
+        ];
+        let text = Text { start: 0xffff_ffff_c000_1000, end: 0xffff_ffff_c000_3000 };
+        assert_eq!(text_in(&near), Some(text));
+        let far = [section(".text", 0xffff_ffff_c000_1000), section(".data", 0xffff_ffff_c0f0_0000)];
+        assert_eq!(text_in(&far).unwrap().end, 0xffff_ffff_c001_1000);
+        assert_eq!(text_in(&[section(".text", 0)]), None, "a hidden address");
+        assert_eq!(text_in(&[]), None);
+    }
+
+    #[test]
+    fn hidden_addresses_are_none() {
+        let hidden = "0000000000000000 T _stext\n0000000000000000 t pptp_rcv\t[pptp]\n";
+        assert!(lookup_in(hidden.as_bytes(), &[1]).is_empty());
+    }
+}

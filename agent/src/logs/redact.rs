@@ -1,0 +1,177 @@
+//! Secrets that daemons write into their logs, taken out before a text is kept.
+
+use std::borrow::Cow;
+
+use super::catalogue::Program;
+
+/// What stands for a secret.
+const MASK: &str = "***";
+/// Hexadecimal digits behind `<`, `=` or `0x` from which on they are a challenge, a response or a hash.
+const HASH_DIGITS: usize = 16;
+
+/// The text without secrets: challenges, responses, hashes and keys in hexadecimal digits, and passwords.
+pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed(text);
+    if has_hash(text) {
+        out = Cow::Owned(without_hashes(text));
+    }
+    if let Some(at) = after_password(&out) {
+        let masked = mask_value(&out, at);
+        out = Cow::Owned(masked);
+    }
+    match program {
+        Some(Program::FreeRadius) => {
+            if let Some((from, to)) = freeradius_password(&out) {
+                out = Cow::Owned(splice(&out, from, to));
+            }
+        }
+        Some(Program::Kernel) | None => {
+            if let Some(at) = out.find("keys: master: ") {
+                let to = out.len();
+                out = Cow::Owned(splice(&out, at + "keys: ".len(), to));
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+/// Where in `[user/password]` of FreeRADIUS's verdicts the password is.
+fn freeradius_password(text: &str) -> Option<(usize, usize)> {
+    let from = text.rfind(": [")? + 3;
+    let inside = text.get(from..)?;
+    let to = inside.rfind("] (from client ").or_else(|| inside.rfind(']')).unwrap_or(inside.len());
+    let (user, secret) = inside.get(..to)?.split_once('/')?;
+    // `host/name` is a computer; what it authenticated with stands in angle brackets.
+    let (start, secret) = match user {
+        "host" => {
+            let (name, secret) = secret.split_once('/')?;
+            (from + user.len() + 1 + name.len() + 1, secret)
+        }
+        user => (from + user.len() + 1, secret),
+    };
+    (!secret.starts_with('<')).then_some((start, from + to))
+}
+
+/// Whether [`without_hashes`] would change the text. Most have no such digits.
+fn has_hash(text: &str) -> bool {
+    hash(text.as_bytes(), 0).is_some()
+}
+
+/// The next run of digits that is a hash: from where to where.
+fn hash(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    while let Some(byte) = bytes.get(at) {
+        let marked =
+            matches!(byte, b'<' | b'=') || (*byte == b'x' && at > 0 && bytes.get(at - 1) == Some(&b'0'));
+        at += 1;
+        if !marked {
+            continue;
+        }
+        let run = bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if run >= HASH_DIGITS {
+            return Some((at, at + run));
+        }
+    }
+    None
+}
+
+fn without_hashes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some((from, to)) = hash(text.as_bytes(), at) {
+        out.push_str(text.get(at..from).unwrap_or_default());
+        out.push_str(MASK);
+        at = to;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    out
+}
+
+/// Where the value behind `password`, `shared secret` or their like begins.
+fn after_password(text: &str) -> Option<usize> {
+    const NAMES: [&str; 3] = ["assword", "shared secret", "ASSWORD"];
+    const BETWEEN: [&str; 6] = [" = ", "=", ": ", " := ", " \"", ":"];
+    NAMES.iter().find_map(|name| {
+        let behind = text.find(name)? + name.len();
+        let rest = text.get(behind..)?;
+        let between = BETWEEN.iter().find(|between| rest.starts_with(**between))?;
+        // A quotation mark belongs to the value.
+        Some(behind + between.trim_end_matches('"').len())
+    })
+}
+
+/// Puts the mask for what begins at `at`: a quoted text, or all that follows.
+fn mask_value(text: &str, at: usize) -> String {
+    let rest = text.get(at..).unwrap_or_default();
+    let end = match rest.strip_prefix('"') {
+        Some(inside) => {
+            let mut escaped = false;
+            let close = inside.bytes().position(|byte| {
+                let closes = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                closes
+            });
+            close.map_or(text.len(), |close| at + 1 + close + 1)
+        }
+        None if rest.starts_with('<') => return text.to_owned(),
+        None => text.len(),
+    };
+    splice(text, at, end)
+}
+
+fn splice(text: &str, from: usize, to: usize) -> String {
+    let before = text.get(..from).unwrap_or_default();
+    let behind = text.get(to..).unwrap_or_default();
+    [before, MASK, behind].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_gone_and_the_rest_stays() {
+        let pppd = |text| redact(Some(Program::Pppd), text).into_owned();
+        assert_eq!(
+            pppd("rcvd [CHAP Response id=0x1 <00112233445566778899aabbccddeeff>, name = \"anna\"]"),
+            "rcvd [CHAP Response id=0x1 <***>, name = \"anna\"]"
+        );
+        assert_eq!(
+            pppd("rcvd [CHAP Failure id=0x1 \"E=691 R=1 C=00112233445566778899AABBCCDDEEFF V=3\"]"),
+            "rcvd [CHAP Failure id=0x1 \"E=691 R=1 C=*** V=3\"]"
+        );
+        assert_eq!(
+            pppd("rcvd [PAP AuthReq id=0x1 user=\"anna\" password=\"ge\\\"heim\"]"),
+            "rcvd [PAP AuthReq id=0x1 user=\"anna\" password=***]"
+        );
+        assert_eq!(
+            pppd("sent [LCP EchoReq id=0x3 magic=0x12345678]"),
+            "sent [LCP EchoReq id=0x3 magic=0x12345678]"
+        );
+        assert_eq!(
+            redact(Some(Program::Kernel), "mppe_decompress[0]: keys: master: 00112233 initial session: 44"),
+            "mppe_decompress[0]: keys: ***"
+        );
+    }
+
+    #[test]
+    fn freeradius_shows_passwords() {
+        let radius = |text| redact(Some(Program::FreeRadius), text).into_owned();
+        assert_eq!(
+            radius("(1) Login incorrect: [anna/geheim] (from client vpn port 0 cli 192.0.2.1)"),
+            "(1) Login incorrect: [anna/***] (from client vpn port 0 cli 192.0.2.1)"
+        );
+        for kept in [
+            "Login incorrect (mschap: x): [host/pc.example/<via Auth-Type = eap>]",
+            "Login OK: [anna] (from client vpn port 0)",
+            "Login OK: [anna/<via Auth-Type = mschap>] (from client vpn port 0)",
+        ] {
+            assert_eq!(radius(kept), kept);
+        }
+        assert_eq!(radius("User-Password = \"geheim\""), "User-Password = ***");
+        assert_eq!(
+            radius("Adding client 192.0.2.1/32 with shared secret \"testing123\""),
+            "Adding client 192.0.2.1/32 with shared secret ***"
+        );
+    }
+}

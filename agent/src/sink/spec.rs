@@ -1,0 +1,343 @@
+//! How an administrator says where events go: a table of the configuration, or a word of the command line
+//! that means the same.
+
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::file::{self, RotatingFile};
+use super::filter::{Filter, Pattern};
+use super::http::{Form, Headers, Http};
+use super::journal::Journal;
+use super::lines::Lines;
+use super::queue::{Limits, WhenFull};
+use super::socket::Socket;
+use super::syslog::{Syslog, Target};
+use super::worker::Sink;
+use super::{Error, Sinks};
+use crate::config::file::secret;
+use crate::config::value::{Age, Bytes};
+use crate::event::Severity;
+
+/// A sink as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SinkSpec {
+    /// What it is.
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// Where: a path; for `syslog` `udp://HOST:PORT`, `tcp://HOST:PORT` or a path; for `clickhouse`
+    /// `http://HOST:8123`; for `otlp` `http://HOST:4318/v1/logs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    /// Names (`session.end`) and families (`session.*`) of events. [default: all]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Pattern>,
+    /// Lowest severity. [default: info]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<Severity>,
+    /// Bytes of events that may wait for the receiver. [default: 4M]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buffer: Option<Bytes>,
+    /// What goes when the buffer is full: `drop-newest` keeps the beginning of a trouble, `drop-oldest` the
+    /// present. [default: drop-newest]
+    #[serde(default)]
+    when_full: WhenFull,
+    /// `file`: size at which it rotates. [default: never]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate_size: Option<Bytes>,
+    /// `file`: age at which it rotates, as `24h`. [default: never]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate_age: Option<Age>,
+    /// `file`: rotated files that are kept. [default: 7]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<usize>,
+    /// `file`: whether rotated files are compressed. [default: false]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compress: Option<bool>,
+    /// `file`: whether an event counts as written only when it is on the disk. [default: false]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fsync: Option<bool>,
+    /// `clickhouse`: the table, as `pptpscope` or `vpn.events`. [default: pptpscope]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
+    /// `clickhouse`, `otlp`: file with headers, `Name: value` on each line, for authorisation. [default: none]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "SinkType")]
+enum Kind {
+    Stdout,
+    File,
+    Journal,
+    Syslog,
+    Socket,
+    Clickhouse,
+    Otlp,
+}
+
+impl SinkSpec {
+    /// Whether it makes files, in folders that may be another user's.
+    pub(crate) const fn makes_files(&self) -> bool {
+        matches!(self.kind, Kind::File)
+    }
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::File => "file",
+            Self::Journal => "journal",
+            Self::Syslog => "syslog",
+            Self::Socket => "socket",
+            Self::Clickhouse => "clickhouse",
+            Self::Otlp => "otlp",
+        }
+    }
+}
+
+/// Rotated files that are kept when nothing else is said.
+const KEEP: usize = 7;
+
+impl SinkSpec {
+    /// Standard output, with all events.
+    pub const fn stdout() -> Self {
+        Self {
+            kind: Kind::Stdout,
+            to: None,
+            events: Vec::new(),
+            severity: None,
+            buffer: None,
+            when_full: WhenFull::DropNewest,
+            rotate_size: None,
+            rotate_age: None,
+            keep: None,
+            compress: None,
+            fsync: None,
+            table: None,
+            headers_file: None,
+        }
+    }
+
+    /// Whether it writes to standard output.
+    pub fn is_stdout(&self) -> bool {
+        self.kind == Kind::Stdout
+    }
+
+    /// What has to be so beyond the types.
+    ///
+    /// # Errors
+    /// Names the key that is missing or out of place.
+    pub fn check(&self) -> Result<(), String> {
+        let kind = self.kind.name();
+        let needs_to = !matches!(self.kind, Kind::Stdout | Kind::Journal);
+        if needs_to && self.to.is_none() {
+            return Err(format!("a sink of type {kind} needs `to`"));
+        }
+        if !needs_to && self.to.is_some() {
+            return Err(format!("a sink of type {kind} has no `to`"));
+        }
+        let is_http = matches!(self.kind, Kind::Clickhouse | Kind::Otlp);
+        if is_http && !self.to.as_ref().is_some_and(|to| to.starts_with("http://")) {
+            return Err(format!("`to` of a sink of type {kind} begins with http://"));
+        }
+        if self.headers_file.is_some() && !is_http {
+            return Err(format!(
+                "`headers-file` is for sinks of type clickhouse and otlp, this one is {kind}"
+            ));
+        }
+        if self.table.is_some() && self.kind != Kind::Clickhouse {
+            return Err(format!("`table` is for sinks of type clickhouse, this one is {kind}"));
+        }
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.';
+        if self.table.as_ref().is_some_and(|table| table.is_empty() || !table.chars().all(is_name)) {
+            return Err("`table` is a name, or that of a database, a dot, and a name".into());
+        }
+        let file_only = [
+            ("rotate-size", self.rotate_size.is_some()),
+            ("rotate-age", self.rotate_age.is_some()),
+            ("keep", self.keep.is_some()),
+            ("compress", self.compress.is_some()),
+            ("fsync", self.fsync.is_some()),
+        ];
+        match file_only.iter().find(|(_, is_set)| *is_set && self.kind != Kind::File) {
+            Some((key, _)) => Err(format!("`{key}` is for sinks of type file, this one is {kind}")),
+            None => Ok(()),
+        }
+    }
+
+    fn headers(&self) -> io::Result<Headers> {
+        let Some(path) = &self.headers_file else { return Ok(Headers::default()) };
+        let wrong =
+            |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
+        let text = secret(path).map_err(|error| wrong(error.to_string()))?;
+        Headers::parse(&text).map_err(wrong)
+    }
+
+    /// Begins it.
+    fn add_to(&self, sinks: &mut Sinks, host: &str) -> Result<(), Error> {
+        let name = match &self.to {
+            Some(to) => format!("{}:{to}", self.kind.name()),
+            None => self.kind.name().to_owned(),
+        };
+        let to = self.to.clone().unwrap_or_default();
+        let filter = Filter { events: self.events.clone(), severity: self.severity };
+        let default = Limits::default();
+        let limits = Limits {
+            bytes: self
+                .buffer
+                .map_or(default.bytes, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX)),
+            when_full: self.when_full,
+        };
+        match self.kind {
+            Kind::Stdout => {
+                sinks.add_stdout(Sink::start(name, Lines::new(io::stdout()), filter, limits)?);
+            }
+            Kind::File => {
+                let settings = file::Settings {
+                    path: PathBuf::from(to),
+                    rotate_bytes: self.rotate_size.map(Bytes::get),
+                    rotate_age: self.rotate_age.map(Age::get),
+                    keep: self.keep.unwrap_or(KEEP),
+                    compress: self.compress.unwrap_or(false),
+                    fsync: self.fsync.unwrap_or(false),
+                };
+                let file = RotatingFile::open(settings)
+                    .map_err(|source| Error::Begin { name: name.clone(), source })?;
+                sinks.add(Sink::start(name, file, filter, limits)?);
+                sinks.set_reopens();
+            }
+            Kind::Journal => sinks.add(Sink::start(name, Journal, filter, limits)?),
+            Kind::Syslog => {
+                let target = match to.split_once("://") {
+                    Some(("udp", address)) => Target::Udp(address.to_owned()),
+                    Some(("tcp", address)) => Target::Tcp(address.to_owned()),
+                    _ => Target::Unix(PathBuf::from(to)),
+                };
+                sinks.add(Sink::start(name, Syslog::new(target, host), filter, limits)?);
+            }
+            Kind::Clickhouse | Kind::Otlp => {
+                let headers = self.headers().map_err(|source| Error::Begin { name: name.clone(), source })?;
+                let http = if self.kind == Kind::Otlp {
+                    Http::new(to, Form::Otlp, headers)
+                } else {
+                    Http::new(rows_url(&to, self.table.as_deref().unwrap_or(TABLE)), Form::Rows, headers)
+                };
+                sinks.add(Sink::start(name, http, filter, limits)?);
+            }
+            Kind::Socket => sinks.add(Sink::start(name, Socket::new(PathBuf::from(to)), filter, limits)?),
+        }
+        Ok(())
+    }
+}
+
+/// Table of ClickHouse when nothing else is said.
+const TABLE: &str = "pptpscope";
+
+/// Where ClickHouse takes rows. Fields that the table does not have are left out.
+fn rows_url(server: &str, table: &str) -> String {
+    let join = if server.contains('?') { '&' } else { '?' };
+    format!(
+        "{server}{join}input_format_skip_unknown_fields=1&query=INSERT%20INTO%20{table}%20FORMAT%20JSONEachRow"
+    )
+}
+
+/// Begins all of them.
+///
+/// # Errors
+/// Names the sink that cannot begin.
+pub fn begin(specs: &[SinkSpec], host: &str) -> Result<Sinks, Error> {
+    let mut sinks = Sinks::new();
+    specs.iter().try_for_each(|spec| spec.add_to(&mut sinks, host))?;
+    Ok(sinks)
+}
+
+impl FromStr for SinkSpec {
+    type Err = String;
+
+    /// `TYPE[:TO][,KEY=VALUE]…`: `file:/var/log/events.jsonl,rotate-size=100M,events=session.*+finding`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let head = parts.next().unwrap_or_default();
+        let mut table = Table::new();
+        let (kind, to) = head.split_once(':').map_or((head, None), |(kind, to)| (kind, Some(to)));
+        table.insert("type".into(), kind.into());
+        table.extend(to.map(|to| ("to".to_owned(), Value::from(to))));
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, "true"));
+            let value = match (key, value) {
+                (_, "true") => Value::from(true),
+                (_, "false") => Value::from(false),
+                ("events", names) => names.split('+').map(Value::from).collect::<Vec<_>>().into(),
+                (_, number) if number.parse::<i64>().is_ok() => {
+                    Value::from(number.parse::<i64>().unwrap_or(0))
+                }
+                (_, word) => word.into(),
+            };
+            if table.insert(key.to_owned(), value).is_some() {
+                return Err(format!("`{key}` is given twice"));
+            }
+        }
+        let spec = Self::deserialize(table).map_err(|error| error.message().to_owned())?;
+        spec.check()?;
+        Ok(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_words_of_the_command_line() {
+        let spec: SinkSpec =
+            "file:/tmp/x,rotate-size=2M,rotate-age=24h,keep=3,compress,events=session.*+finding,severity=warning"
+                .parse()
+                .unwrap();
+        assert_eq!(spec.kind, Kind::File);
+        assert_eq!(spec.to.as_deref(), Some("/tmp/x"));
+        assert_eq!((spec.rotate_size.map(Bytes::get), spec.keep), (Some(2 << 20), Some(3)));
+        assert_eq!(spec.rotate_age.map(Age::get), Some(std::time::Duration::from_secs(86_400)));
+        assert_eq!((spec.compress, spec.fsync), (Some(true), None));
+        assert_eq!(spec.events.len(), 2);
+        assert_eq!(spec.severity, Some(Severity::Warning));
+        assert!("stdout".parse::<SinkSpec>().unwrap().is_stdout());
+        let syslog: SinkSpec = "syslog:tcp://[::1]:601,when-full=drop-oldest,buffer=64K".parse().unwrap();
+        assert_eq!(syslog.to.as_deref(), Some("tcp://[::1]:601"));
+        assert_eq!((syslog.when_full, syslog.buffer.map(Bytes::get)), (WhenFull::DropOldest, Some(65536)));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, complaint) in [
+            ("fiel:/x", "unknown variant `fiel`"),
+            ("file", "needs `to`"),
+            ("journal:/x", "has no `to`"),
+            ("file:/x,rotate=1M", "unknown field `rotate`"),
+            ("file:/x,rotate-size=big", "64K, 100M, 2G"),
+            ("file:/x,rotate-size=0", "64K, 100M, 2G"),
+            ("file:/x,rotate-size=99999999999G", "64K, 100M, 2G"),
+            ("file:/x,rotate-age=soon", "is no age"),
+            ("stdout,keep=3", "`keep` is for sinks of type file"),
+            ("stdout,events=Session", "is neither the name"),
+            ("stdout,severity=bad", "unknown variant `bad`"),
+            ("stdout,compress,compress", "given twice"),
+            ("clickhouse:ftp://x", "begins with http://"),
+            ("otlp", "needs `to`"),
+            ("otlp:http://x,table=t", "`table` is for sinks of type clickhouse"),
+            ("clickhouse:http://x,table=a;b", "`table` is a name"),
+            ("file:/x,headers-file=/y", "`headers-file` is for"),
+        ] {
+            let error = text.parse::<SinkSpec>().unwrap_err();
+            assert!(error.contains(complaint), "{text}: {error}");
+        }
+    }
+}

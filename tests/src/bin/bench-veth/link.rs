@@ -1,0 +1,176 @@
+//! A namespace with a veth pair: frames go in at one end, IP datagrams come out at the other.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Command;
+
+use pptpscope_tests::flood::Flood;
+
+/// The watched end.
+pub(crate) const WATCHED: &str = "w0";
+const PEER: &str = "p0";
+
+/// Calls that take turns.
+pub(crate) const CALLS: u32 = 64;
+
+/// Receive buffer of the raw socket, bytes.
+static ROOM: libc::c_int = 256 << 20;
+
+/// Offsets in the frame: Ethernet, IPv4, GRE up to the field.
+const CALL_ID: usize = 14 + 20 + 6;
+const SEQUENCE: usize = 14 + 20 + 8;
+
+/// The namespace, entered by this thread, and what receives in it.
+pub(crate) struct Link {
+    /// Gets every GRE packet, as pptpd's does.
+    socket: OwnedFd,
+    peer: u32,
+}
+
+impl Link {
+    /// Enters a new namespace and stays on one CPU.
+    pub(crate) fn new() -> Result<Self, String> {
+        // bpftrace looks for the tracepoints in a file system that need not be mounted here.
+        // SAFETY: changes the namespaces of this thread, the only one.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) } != 0 {
+            return Err(format!("no namespace of its own: {}; this needs root", io::Error::last_os_error()));
+        }
+        run("mount", "--make-rprivate /")?;
+        if fs::metadata("/sys/kernel/tracing/events").is_err() {
+            run("mount", "-t tracefs none /sys/kernel/tracing")?;
+        }
+        for arguments in [
+            "link set lo up",
+            "link add w0 type veth peer name p0",
+            "link set w0 addrgenmode none address 02:00:00:00:00:01",
+            "link set p0 addrgenmode none address 02:00:00:00:00:02",
+            "link set w0 up",
+            "link set p0 up",
+            "address add 192.0.2.1/24 dev w0",
+            "neighbour add 192.0.2.10 lladdr 02:00:00:00:00:02 dev w0",
+        ] {
+            run("ip", arguments)?;
+        }
+        let index = |name: &str| {
+            let name = std::ffi::CString::new(name).map_err(|error| error.to_string())?;
+            // SAFETY: the name is a string.
+            match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+                0 => Err(io::Error::last_os_error().to_string()),
+                index => Ok(index),
+            }
+        };
+        let socket = raw_socket().map_err(|error| format!("no raw socket: {error}"))?;
+        Ok(Self { socket, peer: index(PEER)? })
+    }
+
+    /// A sender of packets with `size` bytes of PPP, as MPPE makes them.
+    pub(crate) fn sender(&self, size: u16) -> io::Result<Sender> {
+        let total = 20 + 12 + size;
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+        frame.extend(total.to_be_bytes());
+        frame.extend([0, 1, 0, 0, 64, 47, 0, 0, 192, 0, 2, 10, 192, 0, 2, 1]);
+        let sum: u32 = frame[14..]
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+            .sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        frame.extend([0x30, 0x01, 0x88, 0x0b]);
+        frame.extend(size.to_be_bytes());
+        frame.extend([0; 6]);
+        frame.extend([0xfd, 0x90, 0]);
+        frame.extend((0..size - 3).map(|byte| (byte * 7) as u8));
+        stay_on_last_cpu()?;
+        Ok(Sender { flood: Flood::new(self.peer, &frame, true)?, sent: 0 })
+    }
+}
+
+impl Link {
+    /// Takes out of the socket what has arrived since the last time; returns how many packets. Nobody
+    /// waits at the socket while they arrive: a wake-up for each would cost more than all watching.
+    pub(crate) fn drain(&self) -> io::Result<u64> {
+        let mut byte = [0u8; 1];
+        let mut packets = 0;
+        loop {
+            // SAFETY: the buffer is valid for its length.
+            let result = unsafe {
+                libc::recv(self.socket.as_raw_fd(), byte.as_mut_ptr().cast(), byte.len(), libc::MSG_DONTWAIT)
+            };
+            if result >= 0 {
+                packets += 1;
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::WouldBlock { Ok(packets) } else { Err(error) };
+        }
+    }
+}
+
+/// Sends data of all calls in turn, each with sequence numbers of its own.
+pub(crate) struct Sender {
+    flood: Flood,
+    sent: u32,
+}
+
+impl Sender {
+    pub(crate) fn burst(&mut self, packets: u32) -> io::Result<()> {
+        let first = self.sent;
+        self.sent = first.wrapping_add(packets);
+        self.flood.send((0..packets).map(|number| first.wrapping_add(number)), |frame, number| {
+            let call_id = (number % CALLS + 1) as u16;
+            if let Some(field) = frame.get_mut(CALL_ID..CALL_ID + 2) {
+                field.copy_from_slice(&call_id.to_be_bytes());
+            }
+            if let Some(field) = frame.get_mut(SEQUENCE..SEQUENCE + 4) {
+                field.copy_from_slice(&(number / CALLS).to_be_bytes());
+            }
+        })
+    }
+}
+
+/// A raw socket for GRE with room for a burst.
+fn raw_socket() -> io::Result<OwnedFd> {
+    // SAFETY: a plain system call.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 47) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fresh from the system call.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: the option is valid for the call and of the given size.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            (&raw const ROOM).cast(),
+            size_of_val(&ROOM) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
+}
+
+/// This thread, and not the programs that it starts afterwards: those get their own choice back.
+fn stay_on_last_cpu() -> io::Result<()> {
+    // SAFETY: the set is valid for the calls.
+    let result = unsafe {
+        let mut cpus: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of_val(&cpus), &raw mut cpus);
+        let last = (0..libc::CPU_SETSIZE as usize).rfind(|cpu| libc::CPU_ISSET(*cpu, &cpus)).unwrap_or(0);
+        libc::CPU_ZERO(&mut cpus);
+        libc::CPU_SET(last, &mut cpus);
+        libc::sched_setaffinity(0, size_of_val(&cpus), &raw const cpus)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn run(program: &str, arguments: &str) -> Result<(), String> {
+    let output = Command::new(program).args(arguments.split(' ')).output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+}
