@@ -360,7 +360,7 @@ fn objection<V: fact::View>(rules: &[&[Rule<V>]], code: &str, view: &V) -> Optio
 /// The event of a saying about a call.
 fn of_call(host: &str, at: Timestamp, dossier: &Dossier, saying: Saying) -> Event {
     let call = &dossier.call;
-    let fits = advice::mtu(dossier, None);
+    let fits = advice::mtu(dossier, dossier.told.path_mtu.map(|(_, mtu, _)| mtu));
     let fill = [
         ("mtu", fits.mtu.to_string()),
         ("mru", fits.mru.to_string()),

@@ -10,8 +10,10 @@ const MAGIC: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
 /// What to make.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Calls, all up at the same time.
+    /// Calls.
     pub calls: u32,
+    /// Calls that are up at the same time: the next so many begin when these are over.
+    pub open: u32,
     /// Size of the file, bytes, at least: the calls are set up in any case.
     pub bytes: u64,
     /// PPP bytes of a data packet that the server sends.
@@ -67,28 +69,33 @@ pub fn pcap(output: impl Write, plan: &Plan) -> io::Result<Made> {
     header.extend(1_u32.to_le_bytes());
     writer.output.write_all(&header)?;
     writer.made.bytes = header.len() as u64;
-    let mut sequences = vec![(0u32, 0u32); plan.calls as usize];
-    for (index, sequence) in (0..).zip(&mut sequences) {
-        *sequence = writer.set_up(index)?;
-    }
     let (down, up) = (data(plan.down), data(plan.up));
-    let mut packets = 0;
-    while writer.made.bytes < plan.bytes && plan.calls > 0 {
-        for (index, (from_client, from_server)) in (0..).zip(&mut sequences) {
-            writer.gre(index, false, Some(*from_server), from_client.checked_sub(1), &down)?;
-            *from_server += 1;
-            writer.gre(index, true, Some(*from_client), from_server.checked_sub(1), &up)?;
-            *from_client += 1;
+    let mut data_of_first = None;
+    let mut done = 0;
+    while done < plan.calls {
+        let end = plan.calls.min(done.saturating_add(plan.open.max(1)));
+        let mut sequences = (done..end).map(|index| writer.set_up(index)).collect::<io::Result<Vec<_>>>()?;
+        let wanted = plan.bytes * u64::from(end) / u64::from(plan.calls);
+        let mut packets = 0;
+        while writer.made.bytes < wanted {
+            for (index, (from_client, from_server)) in (done..).zip(&mut sequences) {
+                writer.gre(index, false, Some(*from_server), from_client.checked_sub(1), &down)?;
+                *from_server += 1;
+                writer.gre(index, true, Some(*from_client), from_server.checked_sub(1), &up)?;
+                *from_client += 1;
+            }
+            packets += 1;
         }
-        packets += 1;
-    }
-    if plan.ends {
-        for (index, (from_client, _)) in (0..).zip(&sequences) {
-            writer.tear_down(index, *from_client)?;
+        data_of_first.get_or_insert(packets);
+        if plan.ends {
+            for (index, (from_client, _)) in (done..).zip(&sequences) {
+                writer.tear_down(index, *from_client)?;
+            }
         }
+        done = end;
     }
     writer.output.flush()?;
-    Ok(Made { data_of_first: packets, ..writer.made })
+    Ok(Made { data_of_first: data_of_first.unwrap_or(0), ..writer.made })
 }
 
 /// A PPP frame as MPPE makes it: protocol 0x00fd compressed, coherency count, noise.
@@ -258,7 +265,7 @@ mod tests {
     #[test]
     fn the_second_opinion_reads_what_is_made() {
         let mut file = Vec::new();
-        let plan = Plan { calls: 3, bytes: 20_000, down: 300, up: 60, ends: true };
+        let plan = Plan { calls: 3, open: 3, bytes: 20_000, down: 300, up: 60, ends: true };
         let made = pcap(&mut file, &plan).unwrap();
         assert_eq!(made.bytes, file.len() as u64);
         let truth = truth::from_frames(&capture::read(&file).unwrap(), Window::ALL);

@@ -68,7 +68,7 @@ fn generated(plan: &Plan) -> Vec<u8> {
     file
 }
 
-const PLAN: Plan = Plan { calls: 3, bytes: 30_000, down: 300, up: 60, ends: true };
+const PLAN: Plan = Plan { calls: 3, open: 3, bytes: 30_000, down: 300, up: 60, ends: true };
 
 fn find<'a>(events: &'a [Event], name: &str) -> Vec<&'a Event> {
     events.iter().filter(|event| event.name == name).collect()
@@ -247,7 +247,7 @@ fn copies_are_told_from_duplicates() {
 
 #[test]
 fn fragments_count_as_in_the_kernel_and_control_fragments_are_put_together() {
-    let file = generated(&Plan { calls: 1, bytes: 0, down: 100, up: 60, ends: true });
+    let file = generated(&Plan { calls: 1, open: 1, bytes: 0, down: 100, up: 60, ends: true });
     let wanted = analyze(file.clone());
     let mut cut = Vec::new();
     for (at, bytes) in packets(&file) {
@@ -327,7 +327,7 @@ fn wild_times_are_survived() {
 /// A resolution of time may make any tick the end of time; timers must still find a later one.
 #[test]
 fn the_end_of_time_is_survived() {
-    let file = generated(&Plan { calls: 1, bytes: 0, down: 50, up: 50, ends: true });
+    let file = generated(&Plan { calls: 1, open: 1, bytes: 0, down: 50, up: 50, ends: true });
     let ends = pcapng(&packets(&file), 0, |us| us, LITTLE);
     assert_eq!(analyze(ends).last().unwrap().name, "analysis.stop");
 }
@@ -342,7 +342,7 @@ fn survive(file: Vec<u8>) {
 /// Many lengths, and bytes turned over in both formats; the fuzz target does the rest.
 #[test]
 fn no_damage_makes_it_panic() {
-    let file = generated(&Plan { calls: 1, bytes: 0, down: 50, up: 50, ends: true });
+    let file = generated(&Plan { calls: 1, open: 1, bytes: 0, down: 50, up: 50, ends: true });
     let ng = pcapng(&packets(&file), 6, |us| us, LITTLE);
     for file in [file, ng] {
         for length in (0..file.len()).step_by(7) {

@@ -33,7 +33,8 @@ impl Write for Shared {
 /// Records a run over three calls; the recording and the lines that the run wrote.
 fn record() -> (Vec<u8>, String) {
     let mut file = Vec::new();
-    generate::pcap(&mut file, &Plan { calls: 3, bytes: 20_000, down: 300, up: 60, ends: true }).unwrap();
+    generate::pcap(&mut file, &Plan { calls: 3, open: 3, bytes: 20_000, down: 300, up: 60, ends: true })
+        .unwrap();
     let mut captures = Captures::default();
     captures.add("test".into(), Ok(Input::new(Cursor::new(file), None).unwrap()));
 

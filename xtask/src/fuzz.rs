@@ -74,7 +74,7 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<bool> {
 fn seed(corpus: &std::path::Path) -> Result<()> {
     for (calls, ends) in [(1, true), (2, false)] {
         let file = fs::File::create(corpus.join(format!("generated-{calls}.pcap")))?;
-        generate::pcap(file, &Plan { calls, bytes: 0, down: 40, up: 20, ends })?;
+        generate::pcap(file, &Plan { calls, open: calls, bytes: 0, down: 40, up: 20, ends })?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod told;
 mod traffic;
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -23,7 +24,7 @@ pub(super) use control::{Control, ECHO_PATIENCE};
 pub(super) use link::{Auth, Ccp, Ipcp, Lcp};
 pub(super) use logs::{LogLine, Logs};
 pub(super) use told::Told;
-pub(super) use traffic::{Loss, Traffic};
+pub(super) use traffic::{Loss, Sums, Traffic};
 
 /// Which sources have spoken at all since the start. One that never did is blind, not silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,24 +39,29 @@ pub(super) struct Sources {
     pub(super) radius: bool,
 }
 
-/// How often something happened, and when.
+/// How often something happened, and when. Each call has two dozen of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    pub(super) count: u32,
     pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
+    pub(super) count: u32,
+    /// From the first time to the last one, milliseconds: up to 49 days.
+    span_ms: u32,
 }
 
 impl Tally {
-    pub(super) const NONE: Self =
-        Self { count: 0, first: Timestamp::from_unix_ns(0), last: Timestamp::from_unix_ns(0) };
+    pub(super) const NONE: Self = Self { first: Timestamp::from_unix_ns(0), count: 0, span_ms: 0 };
 
     pub(super) fn add(&mut self, at: Timestamp) {
         if self.count == 0 {
             self.first = at;
         }
         self.count = self.count.saturating_add(1);
-        self.last = at;
+        self.span_ms = u32::try_from(at.ns_since(self.first) / 1_000_000).unwrap_or(u32::MAX);
+    }
+
+    /// When it happened last, to the millisecond; the epoch when it did not.
+    pub(super) fn last(&self) -> Timestamp {
+        self.first + Duration::from_millis(self.span_ms.into())
     }
 
     pub(super) const fn any(&self) -> bool {
@@ -248,6 +254,9 @@ impl Dossier {
                 self.told.control_missed(at, control_echo_missed);
             }
             Body::MppeStall { mppe_stall } => self.told.stall(at, mppe_stall),
+            Body::IcmpError { icmp_error } => self.told.icmp(at, icmp_error),
+            Body::GreOneWay { gre_one_way } => self.told.one_way(at, gre_one_way),
+            Body::MtuMssViolation { mtu_mss_violation } => self.told.mss(at, mtu_mss_violation),
             Body::Books { books } => return self.told.books(at, books),
             _ => return false,
         }

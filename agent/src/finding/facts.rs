@@ -4,6 +4,7 @@ pub(super) mod auth;
 pub(super) mod control;
 pub(super) mod gre;
 pub(super) mod host;
+pub(super) mod inner;
 pub(super) mod ip;
 pub(super) mod lcp;
 pub(super) mod logs;
@@ -16,6 +17,6 @@ use crate::finding::dossier::Tally;
 fn times(tally: &Tally, what: &str) -> String {
     match tally.count {
         1 => format!("1 {what}"),
-        count => format!("{count} {what}s in {:.1} s", tally.last.ns_since(tally.first) as f64 / 1e9),
+        count => format!("{count} {what}s in {:.1} s", tally.last().ns_since(tally.first) as f64 / 1e9),
     }
 }

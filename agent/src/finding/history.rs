@@ -67,7 +67,7 @@ impl History {
     /// Whether nothing of it matters any more.
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
         let last = self.ended.back().map_or(Timestamp::default(), |ended| ended.at);
-        let last = last.max(self.bare.last).max(self.not_pptp_logged.last);
+        let last = last.max(self.bare.last()).max(self.not_pptp_logged.last());
         now.ns_since(last) > SPAN_NS
     }
 }

@@ -63,11 +63,11 @@ pub(super) struct Call {
     pub(super) stalled: Option<Stalled>,
     interface: Option<String>,
     /// Counters of the interface.
-    pub(super) tunnel: Option<Tunnel>,
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// Violations of the MSS that were reported, of the counters above.
     pub(super) violations_reported: PerParty<u64>,
     /// The control connection, once it is over or about to be reported.
-    pub(super) tcp: Option<TcpStats>,
+    pub(super) tcp: Option<Box<TcpStats>>,
     pub(super) control_messages: u64,
     pub(super) negotiation_frames: u64,
     /// When the call went up, until `session.up` was written.
@@ -289,8 +289,8 @@ impl Call {
             from_server: self.traffic.rate(Party::Server),
             control_messages: self.control_messages,
             negotiation_frames: self.negotiation_frames,
-            tcp: self.tcp,
-            inner: inner::stats(self.tunnel, self.traffic.here()),
+            tcp: self.tcp.as_deref().copied(),
+            inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             control_echo: self.negotiation.control_echo.stats(),
             lcp_echo: self.negotiation.lcp_echo.stats(),
         };
@@ -310,8 +310,8 @@ impl Call {
             phases: self.phases.times(now),
             from_client: Some(self.traffic.of(Party::Client)),
             from_server: Some(self.traffic.of(Party::Server)),
-            tcp: self.tcp,
-            inner: inner::stats(self.tunnel, self.traffic.here()),
+            tcp: self.tcp.as_deref().copied(),
+            inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             log_message: None,
             processes: Vec::new(),
             client_peer: self.negotiation.peers.client.clone(),

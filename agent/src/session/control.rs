@@ -519,7 +519,7 @@ impl Correlator {
     pub(super) fn note_tcp(&mut self, serial: Serial) {
         let connection = self.calls.get(serial).and_then(|call| self.connections.get(&call.connection?));
         if let Some(tcp) = connection.map(|connection| connection.tcp.stats()) {
-            self.calls.change(serial, |call| call.tcp = Some(tcp));
+            self.calls.change(serial, |call| call.tcp = Some(Box::new(tcp)));
         }
     }
 }

@@ -42,7 +42,7 @@ impl Correlator {
         let Some(name) = self.interfaces.name(index) else { return };
         let Some(tunnel) = self.tunnels.remove(name) else { return };
         if let Some(serial) = self.calls.on_interface(name) {
-            self.calls.change(serial, |call| call.tunnel = Some(tunnel));
+            self.calls.change(serial, |call| call.tunnel = Some(Box::new(tunnel)));
         }
     }
 
@@ -50,12 +50,13 @@ impl Correlator {
     pub(super) fn look_inside(&mut self, now: Timestamp, serial: Serial, out: &mut Vec<Event>) {
         let Some(call) = self.calls.get(serial) else { return };
         let Some(name) = call.interface() else { return };
-        let Some(tunnel) = self.tunnels.get(name).copied().or(call.tunnel) else { return };
+        let known = self.tunnels.get(name).or(call.tunnel.as_deref());
+        let Some(tunnel) = known.copied() else { return };
         let here = call.traffic.here();
         for sender in [Party::Client, Party::Server] {
             let inner = tunnel.of(sender, here);
             let reported = self.calls.change(serial, |call| {
-                call.tunnel = Some(tunnel);
+                call.tunnel = Some(Box::new(tunnel));
                 std::mem::replace(call.violations_reported.of_mut(sender), inner.violations)
             });
             let segments = inner.violations.saturating_sub(reported.unwrap_or(inner.violations));
@@ -74,7 +75,7 @@ impl Correlator {
 }
 
 /// What events say of the inside of a tunnel.
-pub(super) fn stats(tunnel: Option<Tunnel>, here: Party) -> Option<InnerStats> {
+pub(super) fn stats(tunnel: Option<&Tunnel>, here: Party) -> Option<InnerStats> {
     let tunnel = tunnel?;
     Some(InnerStats {
         mtu_bytes: tunnel.mtu,

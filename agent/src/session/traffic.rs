@@ -10,10 +10,26 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
     latest: PerParty<Counters>,
-    reported: PerParty<Counters>,
+    /// What rates are reckoned from.
+    reported: PerParty<Reported>,
+    has_moved: bool,
     sighting: PerParty<Option<Direction>>,
     /// When the counters were last read.
     read_at: Timestamp,
+}
+
+/// Sums at the time of the last report.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reported {
+    packets: u64,
+    bytes: u64,
+    lost: u64,
+}
+
+impl From<&Counters> for Reported {
+    fn from(counters: &Counters) -> Self {
+        Self { packets: counters.packets, bytes: counters.bytes, lost: counters.lost }
+    }
 }
 
 impl Traffic {
@@ -41,6 +57,7 @@ impl Traffic {
     /// Takes the latest counters of what `sender` sent.
     pub(super) fn update(&mut self, at: Timestamp, sender: Party, flow: &Flow) {
         self.read_at = at;
+        let before = self.latest;
         let known = self.latest.of(sender);
         let counters = Counters {
             ccp_reset_requests: known.ccp_reset_requests,
@@ -64,17 +81,18 @@ impl Traffic {
                 if outstanding < 1 << 31 { outstanding } else { 0 }
             });
         }
+        self.has_moved |= self.latest != before;
     }
 
     /// `receiver` advertised the window that it grants the other end.
     pub(super) fn set_window(&mut self, receiver: Party, window: u16) {
         // No news by itself.
         self.latest.of_mut(receiver.peer()).window = Some(window);
-        self.reported.of_mut(receiver.peer()).window = Some(window);
     }
 
     /// Counts a CCP Reset-Request of `sender`; returns how many there were.
     pub(super) const fn ccp_reset_request(&mut self, sender: Party) -> u64 {
+        self.has_moved = true;
         let counters = self.latest.of_mut(sender);
         counters.ccp_reset_requests += 1;
         counters.ccp_reset_requests
@@ -82,6 +100,7 @@ impl Traffic {
 
     /// Counts a CCP Reset-Ack of `sender`.
     pub(super) const fn ccp_reset_ack(&mut self, sender: Party) {
+        self.has_moved = true;
         self.latest.of_mut(sender).ccp_reset_acks += 1;
     }
 
@@ -91,8 +110,8 @@ impl Traffic {
     }
 
     /// Whether anything moved since the last report.
-    pub(super) fn has_moved(&self) -> bool {
-        self.latest != self.reported
+    pub(super) const fn has_moved(&self) -> bool {
+        self.has_moved
     }
 
     /// What moved since the last report, in packets and bytes of one direction.
@@ -107,7 +126,11 @@ impl Traffic {
 
     /// The counters, marked as reported.
     pub(super) fn report(&mut self, is_final: bool) -> GreStats {
-        self.reported = self.latest;
+        self.reported = PerParty {
+            client: Reported::from(&self.latest.client),
+            server: Reported::from(&self.latest.server),
+        };
+        self.has_moved = false;
         GreStats { from_client: self.latest.client, from_server: self.latest.server, is_final }
     }
 

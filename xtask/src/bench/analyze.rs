@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Calls in it.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     calls: u32,
+    /// Calls that are open at once, when not all of them are: the next so many begin when these are over.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    open: Option<u32>,
     /// Times that each program reads it; the best counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     runs: u8,
@@ -55,6 +58,7 @@ struct Report {
     bytes: u64,
     packets: u64,
     calls: u32,
+    open: u32,
     reading: Measured,
     pptpscope: Measured,
     pptpscope_json: Measured,
@@ -70,8 +74,10 @@ pub(super) fn bench(arguments: &Arguments) -> Result<bool> {
     }
     let dir = super::folder()?;
     let capture = dir.join("analyze.pcap");
-    progress(&format!("making a capture of {} bytes, {} calls", arguments.bytes, arguments.calls));
-    let plan = Plan { calls: arguments.calls, bytes: arguments.bytes, down: 1200, up: 120, ends: true };
+    let (bytes, calls) = (arguments.bytes, arguments.calls);
+    let open = arguments.open.unwrap_or(calls).min(calls);
+    progress(&format!("making a capture of {bytes} bytes, {calls} calls, {open} of them open at once"));
+    let plan = Plan { calls, open, bytes, down: 1200, up: 120, ends: true };
     let made = generate::pcap(BufWriter::with_capacity(1 << 20, File::create(&capture)?), &plan)?;
 
     let best = |name: &str, make: &dyn Fn() -> Command| -> Result<Measured> {
@@ -109,7 +115,8 @@ pub(super) fn bench(arguments: &Arguments) -> Result<bool> {
     let report = Report {
         bytes: made.bytes,
         packets: made.packets,
-        calls: arguments.calls,
+        calls,
+        open,
         reading,
         pptpscope,
         pptpscope_json,

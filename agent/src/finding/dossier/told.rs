@@ -1,15 +1,21 @@
 //! What the correlator itself has concluded about a call, as rules read it: RADIUS exchanges, results of
 //! authentication, keep-alives, decryption that stands still, books that do not balance.
 
+use std::net::Ipv4Addr;
+
 use super::{Tally, bump};
 use crate::event::auth::{AuthResult, Outcome as Proof};
 use crate::event::books::{Books, Stage};
 use crate::event::echo::EchoMissed;
+use crate::event::gre::{OneWay, OneWayState};
+use crate::event::icmp;
 use crate::event::mppe::{Stall, StallState};
+use crate::event::mtu::MssViolation;
 use crate::event::radius::{Exchange, Outcome};
 use crate::event::{Party, PerParty};
 use crate::seldom::seldom;
 use crate::time::Timestamp;
+use crate::wire::icmp::Unreachable;
 use crate::wire::radius::Code;
 
 /// RADIUS exchanges about a call.
@@ -46,6 +52,14 @@ pub(in crate::finding) struct Told {
     pub(in crate::finding) stall: Option<(Timestamp, Stall)>,
     /// The same, once it was fatal.
     pub(in crate::finding) stall_fatal: Option<(Timestamp, Stall)>,
+    /// The first ICMP error about the call's GRE that is not about its size, in words.
+    pub(in crate::finding) icmp_error: Option<(Timestamp, String)>,
+    /// The smallest MTU that a router named because a packet of the call did not fit, and which router.
+    pub(in crate::finding) path_mtu: Option<(Timestamp, u16, Ipv4Addr)>,
+    /// One end sends and nothing comes from the other, until that is over.
+    pub(in crate::finding) one_way: Option<(Timestamp, OneWay)>,
+    /// The last segments with an MSS that does not fit, by who sent them.
+    pub(in crate::finding) mss: PerParty<Option<(Timestamp, MssViolation)>>,
     /// The last books.
     pub(in crate::finding) books: Option<(Timestamp, Books)>,
 }
@@ -111,6 +125,33 @@ impl Told {
 
     pub(super) fn control_missed(&mut self, at: Timestamp, missed: &EchoMissed) {
         bump(&mut self.control_missed, missed.sender, at);
+    }
+
+    pub(super) fn icmp(&mut self, at: Timestamp, error: &icmp::Error) {
+        if error.quoted != icmp::QuotedProtocol::Gre {
+            return;
+        }
+        match (error.unreachable, error.next_hop_mtu_bytes) {
+            (Some(Unreachable::FragmentationNeeded), Some(mtu)) => {
+                if self.path_mtu.is_none_or(|(_, known, _)| mtu < known) {
+                    self.path_mtu = Some((at, mtu, error.reporter));
+                }
+            }
+            (Some(Unreachable::FragmentationNeeded), None) => {}
+            (unreachable, _) => {
+                let code = unreachable.map_or(String::new(), |code| format!(" ({code})"));
+                let what = format!("{}{code}", error.kind).replace('_', " ");
+                self.icmp_error.get_or_insert_with(|| (at, format!("{what} from {}", error.reporter)));
+            }
+        }
+    }
+
+    pub(super) fn one_way(&mut self, at: Timestamp, one_way: &OneWay) {
+        self.one_way = (one_way.state == OneWayState::Begun).then(|| (at, one_way.clone()));
+    }
+
+    pub(super) fn mss(&mut self, at: Timestamp, violation: &MssViolation) {
+        *self.mss.of_mut(violation.sender) = Some((at, violation.clone()));
     }
 
     pub(super) fn stall(&mut self, at: Timestamp, stall: &Stall) {

@@ -37,20 +37,44 @@ impl Loss {
     }
 }
 
+/// What the rules want to know of a direction's [`Counters`]: held for every call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::finding) struct Sums {
+    pub(in crate::finding) packets: u64,
+    pub(in crate::finding) received: u64,
+    pub(in crate::finding) lost: u64,
+    pub(in crate::finding) reordered: u64,
+    pub(in crate::finding) duplicate: u64,
+    pub(in crate::finding) fragments: u64,
+}
+
+impl From<&Counters> for Sums {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            packets: counters.packets,
+            received: counters.received,
+            lost: counters.lost,
+            reordered: counters.reordered,
+            duplicate: counters.duplicate,
+            fragments: counters.fragments,
+        }
+    }
+}
+
 /// Counters and drops of a call.
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Traffic {
     /// Since the start of the call; None before they were read.
-    pub(in crate::finding) counters: Option<PerParty<Counters>>,
+    pub(in crate::finding) sums: Option<PerParty<Sums>>,
     pub(in crate::finding) counted_at: Timestamp,
     pub(in crate::finding) drops: BTreeMap<Reason, Dropped>,
 }
 
 impl Traffic {
     pub(super) fn counters(&mut self, at: Timestamp, stats: &GreStats) -> bool {
-        let counters = PerParty { client: stats.from_client, server: stats.from_server };
-        let changed = self.counters != Some(counters);
-        self.counters = Some(counters);
+        let sums = PerParty { client: (&stats.from_client).into(), server: (&stats.from_server).into() };
+        let changed = self.sums != Some(sums);
+        self.sums = Some(sums);
         self.counted_at = at;
         changed
     }
@@ -70,15 +94,15 @@ impl Traffic {
         }
     }
 
-    /// Counters of what `sender` sent.
-    pub(in crate::finding) fn of(&self, sender: Party) -> Counters {
-        self.counters.map(|counters| *counters.of(sender)).unwrap_or_default()
+    /// Sums of what `sender` sent.
+    pub(in crate::finding) fn of(&self, sender: Party) -> Sums {
+        self.sums.map(|sums| *sums.of(sender)).unwrap_or_default()
     }
 
     /// Losses among what `sender` sent.
     pub(in crate::finding) fn loss(&self, sender: Party) -> Loss {
-        let counters = self.of(sender);
-        Loss { packets: counters.lost, of: counters.received + counters.lost }
+        let sums = self.of(sender);
+        Loss { packets: sums.lost, of: sums.received + sums.lost }
     }
 
     /// Packets that were dropped for a reason.

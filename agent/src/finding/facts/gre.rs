@@ -3,7 +3,7 @@
 use pptpscope_common::drop::Reason;
 
 use crate::event::Party;
-use crate::finding::dossier::{Dossier, Loss};
+use crate::finding::dossier::{Dossier, Loss, Sums};
 use crate::finding::fact::Reading;
 
 /// Losses below this share, in thousandths, are everyday life of the Internet.
@@ -41,12 +41,12 @@ fn worst_loss(call: &Dossier) -> Option<(Party, Loss)> {
 }
 
 /// The direction with the highest share of `count`, and what it is, where it matters.
-fn disorder(call: &Dossier, count: fn(&crate::event::gre::Counters) -> u64) -> Option<(Party, u64, u64)> {
+fn disorder(call: &Dossier, count: fn(&Sums) -> u64) -> Option<(Party, u64, u64)> {
     [Party::Client, Party::Server]
         .into_iter()
         .map(|party| {
-            let counters = call.traffic.of(party);
-            (party, count(&counters), counters.received)
+            let sums = call.traffic.of(party);
+            (party, count(&sums), sums.received)
         })
         .filter(|(_, number, of)| {
             *of >= ENOUGH_PACKETS && *number >= ENOUGH_LOST && number * 1000 / of >= DISORDER_PER_MILLE
@@ -108,7 +108,28 @@ facts! { Dossier;
         dropped(call, &[Reason::ReassemblyFailed])
     };
     ICMP_ERROR: Icmp, "an ICMP error came back for the call's GRE: the daemon's next read fails" => |call| {
-        dropped(call, &[Reason::IcmpError])
+        match &call.told.icmp_error {
+            Some(told) => Reading::of(Some(told.clone())),
+            // A router that says what fits ends no tunnel by that alone.
+            None if call.told.path_mtu.is_some() => Reading::Silent,
+            None => dropped(call, &[Reason::IcmpError]),
+        }
+    };
+    TOO_LARGE: Icmp, "a router says that a packet of the call does not fit" => |call| {
+        Reading::of(call.told.path_mtu.map(|(at, mtu, router)| (at, format!("{router} takes {mtu} bytes"))))
+    };
+    FRAGMENTATION_NEEDED_ENDS: Icmp, "the daemon's next read fails because of it" => |call| {
+        let too_large = call.told.path_mtu.is_some();
+        if too_large { dropped(call, &[Reason::IcmpError]) } else { Reading::Silent }
+    };
+    CLIENT_FELL_SILENT: Gre, "the server sends on, and nothing comes from the client any more" => |call| {
+        let silence = call.told.one_way.as_ref().filter(|(_, told)| told.silent == Party::Client && told.was_heard);
+        Reading::of(silence.map(|(_, told)| {
+            (told.since, format!("{} packets of the server in {} s", told.packets, told.duration_ns / 1_000_000_000))
+        }))
+    };
+    CONNTRACK_FULL: Kernel, "connection tracking of this host refuses the call's GRE: its table is full" => |call| {
+        dropped(call, &[Reason::ConntrackFull])
     };
     INTERFACE_DOWN: Kernel, "the ppp interface was taken down" => |call| dropped(call, &[Reason::PppInterfaceDown]);
     PPPD_DOES_NOT_READ: Kernel, "pppd does not read its frames" => |call| {
@@ -123,12 +144,12 @@ facts! { Dossier;
         }))
     };
     REORDERED: Gre, "packets arrive out of order" => |call| {
-        Reading::of(disorder(call, |counters| counters.reordered).map(|(party, number, of)| {
+        Reading::of(disorder(call, |sums| sums.reordered).map(|(party, number, of)| {
             (call.traffic.counted_at, share(number, of, party, "out of order"))
         }))
     };
     DUPLICATED: Gre, "packets arrive twice" => |call| {
-        Reading::of(disorder(call, |counters| counters.duplicate).map(|(party, number, of)| {
+        Reading::of(disorder(call, |sums| sums.duplicate).map(|(party, number, of)| {
             (call.traffic.counted_at, share(number, of, party, "twice"))
         }))
     };

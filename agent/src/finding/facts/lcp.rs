@@ -62,7 +62,7 @@ facts! { Dossier;
     HEARS_NOTHING: Negotiation, "an end asks for LCP again and again and hears nothing" => |call| {
         let enough = |party: &Party| {
             let unheard = call.lcp.unheard.of(*party);
-            unheard.count >= ENOUGH_REQUESTS && unheard.last.ns_since(unheard.first) >= ENOUGH_WAITED_NS
+            unheard.count >= ENOUGH_REQUESTS && unheard.last().ns_since(unheard.first) >= ENOUGH_WAITED_NS
         };
         let deaf = [Party::Server, Party::Client].into_iter().find(enough);
         Reading::of(deaf.filter(|_| call.lcp.exchange.opened.is_none()).map(|deaf| {
@@ -117,8 +117,8 @@ facts! { Dossier;
     };
     ECHO_ANSWERED: Negotiation, "an LCP Echo-Request was answered after those" => |call| {
         let pending = &call.lcp.echo.pending;
-        let replies = call.lcp.echo.replies.of(Party::Client).last.max(call.lcp.echo.replies.of(Party::Server).last);
-        let missed = call.told.lcp_missed.client.last.max(call.told.lcp_missed.server.last);
+        let replies = call.lcp.echo.replies.of(Party::Client).last().max(call.lcp.echo.replies.of(Party::Server).last());
+        let missed = call.told.lcp_missed.client.last().max(call.told.lcp_missed.server.last());
         let is_so = call.told.lcp_missed.client.any() || call.told.lcp_missed.server.any();
         let none_waits = pending.client.count < 2 && pending.server.count < 2;
         Reading::flag(is_so && replies > missed && none_waits && !DECLARED_DEAD.read(call).is_seen(), Some(replies))

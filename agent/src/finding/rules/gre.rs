@@ -79,6 +79,30 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
         },
         ..Rule::BLANK
     },
+    // It did arrive, and then no more: nobody hung up, and the control connection works.
+    Rule {
+        code: "gre.blocked_inbound",
+        all: &[gre::CLIENT_FELL_SILENT],
+        unless: &[
+            gre::DROPPED_BY_FIREWALL,
+            gre::ICMP_ERROR,
+            gre::NO_RECEIVER_HERE,
+            gre::IP_REFUSED,
+            gre::NO_ROUTE,
+            logs::GRE_SEND_REFUSED,
+        ],
+        supports: &[lcp::ECHO_UNANSWERED, gre::NOT_LOST_HERE],
+        against: &[control::ECHO_UNANSWERED],
+        confidence: Confidence::Medium,
+        say: |call| {
+            format!(
+                "GRE (IP protocol 47) from {} does not arrive any more: the control connection works, {} sends and nothing comes back.",
+                call.client(),
+                call.server()
+            )
+        },
+        ..Rule::BLANK
+    },
     // Both speak, but the client shows that it never hears the server.
     Rule {
         code: "gre.blocked_outbound",

@@ -8,7 +8,7 @@ use crate::finding::rule::Rule;
 pub(in crate::finding) const CALL: &[Rule<Dossier>] = &[
     Rule {
         code: "host.conntrack_full",
-        all: &[logs::CONNTRACK_FULL],
+        any: &[gre::CONNTRACK_FULL, logs::CONNTRACK_FULL],
         supports: &[gre::DROPPED_BY_FIREWALL, logs::GRE_SEND_REFUSED],
         confidence: Confidence::High,
         say: |_| {

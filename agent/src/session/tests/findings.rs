@@ -1,8 +1,9 @@
 //! What is concluded from calls that go wrong, and from calls that do not.
 
-use super::script::{SERVER, Script, call_reply, call_request};
+use super::script::{SERVER, Script, call_reply, call_request, carried};
 use crate::event::finding::{Confidence, Finding, State};
 use crate::event::{Body, Event, Party};
+use crate::observation::{Direction, IcmpError, Inner, Origin, Quoted, What};
 use crate::wire::ppp::cp::Body::{
     ConfigureAck, ConfigureNak, ConfigureReject, ConfigureRequest, ProtocolReject, TerminateRequest,
 };
@@ -371,4 +372,64 @@ fn an_end_that_hears_itself_refuses_nothing() {
     terminate(&mut script, Party::Server, "peer refused to authenticate");
     hang_up(&mut script, Party::Server);
     assert!(last(&script, "lcp.loopback").primary, "{:?}", said(&script));
+}
+
+/// An ICMP error "destination unreachable" about a packet of the server.
+fn unreachable(script: &mut Script, code: u8, next_hop_mtu: Option<u16>) {
+    let error = IcmpError {
+        reporter: [203, 0, 113, 1].into(),
+        receiver: SERVER,
+        kind: 3,
+        code,
+        next_hop_mtu,
+        quoted_bytes: 1400,
+        dont_fragment: true,
+        about: Quoted::Gre(script.flow_from(Party::Server)),
+    };
+    script.observe(Origin::Wire { ifindex: 2, direction: Direction::Ingress }, What::Icmp(error));
+}
+
+#[test]
+fn a_router_that_names_its_mtu_is_no_end_that_rejects_the_tunnel() {
+    let mut script = Script::new();
+    script.up();
+    unreachable(&mut script, 4, Some(1000));
+    assert_eq!(said(&script), ["raised mtu.fragmentation"]);
+    let found = last(&script, "mtu.fragmentation");
+    assert_eq!(found.evidence[0].detail, "203.0.113.1 takes 1000 bytes");
+    let remedy = &found.remedy[0].text;
+    assert!(remedy.contains("1000 (path MTU, told by ICMP)"), "{remedy}");
+}
+
+#[test]
+fn an_end_that_has_no_receiver_rejects_the_tunnel() {
+    let mut script = Script::new();
+    script.connect();
+    script.call();
+    lcp_request(&mut script, Party::Server, 1);
+    unreachable(&mut script, 2, None);
+    assert_eq!(said(&script), ["raised gre.peer_rejects!"]);
+    let found = last(&script, "gre.peer_rejects");
+    assert_eq!(found.evidence[0].detail, "destination unreachable (protocol) from 203.0.113.1");
+}
+
+#[test]
+fn segments_that_do_not_fit_the_tunnel_are_told_with_the_clamp() {
+    let mut script = Script::new();
+    script.up();
+    let inner = Inner {
+        syn: 4,
+        violations: 3,
+        largest_mss: 1460,
+        violating_mss: 1460,
+        violated_mtu: 1400,
+        ..Inner::default()
+    };
+    script.observe(Origin::Counters, What::Inner(0, Direction::Ingress, inner));
+    script.counters(Party::Client, carried(5, None));
+    script.wait_ms(11_000);
+    assert_eq!(said(&script), ["raised mtu.mss_violation"]);
+    let found = last(&script, "mtu.mss_violation");
+    assert!(found.evidence[0].detail.starts_with("3 from the client"), "{:?}", found.evidence);
+    assert!(found.statement.contains("1460") && found.statement.contains("1400"), "{}", found.statement);
 }

@@ -48,7 +48,7 @@ pub(super) struct Story {
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     up: Option<Up>,
-    gre: Option<GreStats>,
+    gre: Option<Box<GreStats>>,
     end: Option<Box<End>>,
     lcp_frames: PerParty<u32>,
     findings: Vec<Finding>,
@@ -115,7 +115,7 @@ impl Story {
                 }
             }
             Body::SessionUp { session_up } => self.up = Some(session_up.clone()),
-            Body::GreStats { gre_stats } => self.gre = Some(gre_stats.clone()),
+            Body::GreStats { gre_stats } => self.gre = Some(Box::new(gre_stats.clone())),
             Body::SessionEnd { session_end } => {
                 for (label, echo) in
                     [("echo", &session_end.control_echo), ("lcp echo", &session_end.lcp_echo)]

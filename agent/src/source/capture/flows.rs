@@ -153,6 +153,10 @@ impl Flows {
         let index = self.entries.len();
         let sender = self.sender(&key);
         let flow = Flow { first_ns: at_ns, ..Flow::default() };
+        if self.entries.len() == self.entries.capacity() {
+            // Twice as many would be mostly room: entries are large, and few captures have thousands.
+            self.entries.reserve_exact(self.entries.len() / 8 + 64);
+        }
         self.entries.push(Entry { key, sender, flow });
         self.index.insert(key, index as u32);
         Some(index)
