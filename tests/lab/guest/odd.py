@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A client that is not as it should be, against a real server: odd.py CLIENT-ADDRESS SERVER WHAT [SECONDS].
 
-WHAT is `bounce` (LCP with an option that is refused, asked for again and again) or `mute` (LCP opens, and the
-challenge is never answered).
+WHAT is `bounce` (LCP with an option that is refused, asked for again and again), `mirror` (sends every frame back as
+it came) or `mute` (LCP opens, and the challenge is never answered).
 
 RFC 2637 for messages and GRE, RFC 1661 for LCP. The guest's Python is the minimal one.
 """
@@ -97,6 +97,11 @@ def bounce(tunnel, seconds):
             ask(number)
 
 
+def mirror(tunnel, seconds):
+    for protocol, rest in tunnel.frames(seconds):
+        tunnel.send(b"\xff\x03" + struct.pack("!H", protocol) + rest)
+
+
 def mute(tunnel, seconds):
     tunnel.send(ppp(LCP, 1, 1, b"\x05\x06\x01\x02\x03\x04"))
     for protocol, rest in tunnel.frames(seconds):
@@ -116,7 +121,7 @@ def main():
     while kind != 8:
         kind, body = receive(tcp)
     tunnel.peer_call = struct.unpack("!H", body[:2])[0]
-    {"bounce": bounce, "mute": mute}[what](tunnel, seconds)
+    {"bounce": bounce, "mirror": mirror, "mute": mute}[what](tunnel, seconds)
 
 
 main()

@@ -35,13 +35,17 @@ facts! { Dossier;
     };
     NO_START_REPLY: Control, "the server does not answer Start-Control-Connection-Request" => |call| {
         let tally = call.control.start_request;
-        let waited = tally.any() && (call.ns_since(tally.first) >= REPLY_PATIENCE_NS || call.is_ending());
-        let silent_for = call.ending.map_or(call.now, |end| end.at).ns_since(tally.first);
-        let is_so = waited && silent_for >= REPLY_PATIENCE_NS && call.control.start_reply.is_none();
-        Reading::of(is_so.then(|| (tally.first, format!("no answer in {} s", silent_for / 1_000_000_000))))
+        let reply = call.control.start_reply.as_ref().map(|reply| reply.at);
+        let until = reply.or(call.ending.map(|end| end.at)).unwrap_or(call.now);
+        let silent_for = until.ns_since(tally.first);
+        let is_so = tally.any() && silent_for >= REPLY_PATIENCE_NS;
+        let late = if reply.is_some() { "until then" } else { "at all" };
+        Reading::of(is_so.then(|| (tally.first, format!("{} s, no answer {late}", silent_for / 1_000_000_000))))
     };
-    SERVER_NEVER_SPOKE: Control, "the server sends no control message at all" => |call| {
-        Reading::flag(call.is_whole() && !call.control.messages.server.any(), None)
+    SERVER_NEVER_SPOKE: Control, "nor any other control message" => |call| {
+        let first = call.control.messages.server.since();
+        let is_late = first.is_none_or(|first| first.ns_since(call.control.start_request.first) >= REPLY_PATIENCE_NS);
+        Reading::flag(call.is_whole() && is_late, None)
     };
     START_REFUSED: Control, "the server refuses the control connection" => |call| {
         let reply = call.control.start_reply.as_ref().filter(|reply| !reply.accepted);

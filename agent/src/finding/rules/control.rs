@@ -65,6 +65,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
             control::NO_START_REPLY,
             control::SERVER_NEVER_SPOKE,
         ],
+        unless: &[control::CALL_ACCEPTED],
         supports: &[logs::POOL_EMPTY],
         confidence: Confidence::Medium,
         say: |call| {

@@ -2,7 +2,7 @@
 
 use crate::event::finding::Confidence;
 use crate::finding::dossier::Dossier;
-use crate::finding::facts::{gre, host, logs};
+use crate::finding::facts::{control, gre, host, logs};
 use crate::finding::history::History;
 use crate::finding::rule::Rule;
 
@@ -11,6 +11,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     Rule {
         code: "undecided",
         all: &[host::FAILED],
+        unless: &[control::NOT_PPTP, logs::NOT_PPTP],
         supports: &[logs::ANY_CAUSE, gre::LOST_HERE],
         confidence: Confidence::Low,
         say: |call| {

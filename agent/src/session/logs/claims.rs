@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::super::Correlator;
-use super::super::call::Serial;
+use super::super::call::{Call, Serial};
 use super::super::interfaces::pair;
 use super::{Id, lines};
 use crate::event::SessionRef;
@@ -201,10 +201,10 @@ impl Correlator {
             return;
         }
         self.claim_call(at, id);
-        let call = self.logs.groups.get(&id).and_then(|group| group.call);
-        let Some(call) = call.and_then(|(serial, _)| self.calls.get(serial)) else { return };
+        let Some(group) = self.logs.groups.get(&id) else { return };
+        let Some(call) = group.call.and_then(|(serial, _)| self.calls.get(serial)) else { return };
         let wire = match message {
-            lines::WORKER_STARTED => call.started,
+            lines::WORKER_STARTED if near(call.started, group.begun) => call.started,
             lines::PPPD_REMOTE if call.phases.current() == Phase::Up => call.phases.since(),
             _ => return,
         };
@@ -247,9 +247,13 @@ impl Correlator {
         let is_only = candidates.next().is_none();
         let serial = match first {
             Some(serial) => serial,
-            // Met in mid-call: the client has one call and one worker.
-            None if calls.len() == 1 && group.begun + NEAR < at => {
-                calls.front().map(|(_, serial)| *serial)?
+            // The client has one call and one worker: met in mid-call, or the daemon was at its limit and
+            // took the connection when the client had waited for long.
+            None if calls.len() == 1 => {
+                let (begun, serial) = *calls.front()?;
+                let waits = |call: &Call| begun <= group.begun && group.begun <= call.last_seen + NEAR;
+                let is_known_late = group.begun + NEAR < at;
+                (is_known_late || self.calls.get(serial).is_some_and(waits)).then_some(serial)?
             }
             None => return None,
         };

@@ -1,6 +1,6 @@
 //! What is concluded from calls that go wrong, and from calls that do not.
 
-use super::script::{SERVER, Script, call_reply, call_request, carried};
+use super::script::{SERVER, Script, call_reply, call_request, carried, start_reply};
 use crate::event::finding::{Confidence, Finding, State};
 use crate::event::{Body, Event, Party};
 use crate::observation::{Direction, IcmpError, Inner, Origin, Quoted, What};
@@ -152,6 +152,26 @@ fn a_daemon_that_accepts_and_is_silent() {
     script.message(Party::Client, super::script::start_request());
     script.wait_ms(4500);
     assert_eq!(said(&script), ["raised control.pool_exhausted!"]);
+    // The client gives up; then a place is free, and the daemon answers nobody.
+    script.segment(Party::Client, &[Flags::FIN, Flags::ACK], &[]);
+    script.wait_ms(2000);
+    script.message(Party::Server, start_reply(1.into()));
+    script.segment(Party::Server, &[Flags::FIN, Flags::ACK], &[]);
+    script.wait_ms(1500);
+    assert!(last(&script, "control.pool_exhausted").primary, "{:?}", said(&script));
+    assert!(!said(&script).iter().any(|word| word.contains("undecided")), "{:?}", said(&script));
+}
+
+#[test]
+fn a_daemon_that_is_slow_and_then_takes_the_call_is_not_full() {
+    let mut script = Script::new();
+    script.connect();
+    script.message(Party::Client, super::script::start_request());
+    script.wait_ms(4500);
+    script.message(Party::Server, start_reply(1.into()));
+    script.message(Party::Client, call_request(11));
+    script.message(Party::Server, call_reply(3, 11, OutgoingCallResult::from(1)));
+    assert_eq!(said(&script), ["raised control.pool_exhausted!", "withdrawn control.pool_exhausted"]);
 }
 
 #[test]

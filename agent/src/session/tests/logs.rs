@@ -221,6 +221,22 @@ fn a_slow_logger_speaks_of_a_call_that_is_over() {
 }
 
 #[test]
+fn a_daemon_at_its_limit_takes_a_call_late() {
+    let mut bench = Bench::new(false);
+    bench.syn(6, [192, 0, 2, 7]);
+    bench.syn(16, [192, 0, 2, 7]);
+    bench.say("10:00:18 pptpd[100]: CTRL: Client 192.0.2.7 control connection started");
+    let call = bench.events.iter().find_map(|event| event.session.as_ref().map(|session| session.id));
+    assert!(call.is_some());
+    assert_eq!(bench.joins(100), [(call, Some(Key::ClientAddress))]);
+    // Nothing of the call was seen for long: the worker is of one that was not seen.
+    let mut bench = Bench::new(false);
+    bench.syn(6, [192, 0, 2, 7]);
+    bench.say("10:00:18 pptpd[100]: CTRL: Client 192.0.2.7 control connection started");
+    assert_eq!(bench.joins(100), [(None, None)]);
+}
+
+#[test]
 fn a_log_that_begins_in_mid_call_makes_one_session_of_it() {
     let ends = |lines: &[&str]| {
         let mut bench = Bench::new(true);

@@ -265,7 +265,7 @@ pub(super) fn start_request() -> StartControlConnectionRequest {
     }
 }
 
-fn start_reply(result: StartResult) -> StartControlConnectionReply {
+pub(super) fn start_reply(result: StartResult) -> StartControlConnectionReply {
     StartControlConnectionReply {
         protocol_version: 0x100,
         result,
