@@ -352,9 +352,11 @@ fn settle(host: &str, at: Timestamp, case: &mut Case, out: &mut Vec<Event>) {
     out.extend(sayings.into_iter().map(|saying| of_call(host, at, dossier, saying)));
 }
 
-/// Why no rule of this code concludes.
-fn objection<V: fact::View>(rules: &[&[Rule<V>]], code: &str, view: &V) -> Option<String> {
-    rules.iter().copied().flatten().filter(|rule| rule.code == code).find_map(|rule| rule.objection(view))
+/// Why no rule of this code concludes any more: it is over, or it turned out wrong.
+fn objection<V: fact::View>(rules: &[&[Rule<V>]], code: &str, view: &V) -> Option<(State, String)> {
+    let of_code = || rules.iter().copied().flatten().filter(|rule| rule.code == code);
+    let over = of_code().find_map(|rule| rule.over(view)).map(|reason| (State::Resolved, reason));
+    over.or_else(|| of_code().find_map(|rule| rule.objection(view)).map(|reason| (State::Withdrawn, reason)))
 }
 
 /// The event of a saying about a call.

@@ -184,7 +184,7 @@ impl Correlator {
         match &observation.what {
             What::Segment(segment) => self.segment(at, segment, out),
             What::Ppp(frame) => self.ppp_frame(at, observation.origin, frame, out),
-            What::Flow(key, direction, flow) => self.flow(at, *key, *direction, flow),
+            What::Flow(key, direction, flow) => self.flow(at, *key, *direction, flow, out),
             What::PppInterface(interface) => self.ppp_interface(at, interface, out),
             What::InterfaceGone(index) => {
                 self.inner_gone(*index);

@@ -97,12 +97,12 @@ impl Ledger {
     }
 
     /// Compares with what was said. `failed`: the call is over or will be. `objection` tells why a
-    /// rule does not conclude any more.
+    /// rule does not conclude any more, and whether what it said was so.
     pub(super) fn settle(
         &mut self,
         verdicts: Vec<Verdict>,
         failed: bool,
-        objection: impl Fn(&'static str) -> Option<String>,
+        objection: impl Fn(&'static str) -> Option<(State, String)>,
     ) -> Vec<Saying> {
         let conclusions = conclude(verdicts, failed);
         let mut sayings = Vec::new();
@@ -116,13 +116,12 @@ impl Ledger {
             if conclusions.iter().any(|other| other.entry.code == *code) {
                 return true;
             }
-            let reason = attached_to(code).or_else(|| objection(code));
-            let reason = reason.unwrap_or_else(|| "what it rested on is not so any more".into());
-            sayings.push(Saying {
-                state: State::Withdrawn,
-                conclusion: conclusion.clone(),
-                reason: Some(reason),
-            });
+            let withdrawn = |reason| (State::Withdrawn, reason);
+            let (state, reason) = attached_to(code)
+                .map(withdrawn)
+                .or_else(|| objection(code))
+                .unwrap_or_else(|| withdrawn("what it rested on is not so any more".into()));
+            sayings.push(Saying { state, conclusion: conclusion.clone(), reason: Some(reason) });
             false
         });
         for conclusion in conclusions {
@@ -260,7 +259,8 @@ mod tests {
     fn what_does_not_hold_any_more_is_taken_back_with_the_reason() {
         let mut ledger = Ledger::default();
         ledger.settle(vec![verdict("gre.blocked_inbound", Confidence::Medium)], false, |_| None);
-        let sayings = ledger.settle(Vec::new(), false, |_| Some("GRE comes from the client".into()));
+        let sayings = ledger
+            .settle(Vec::new(), false, |_| Some((State::Withdrawn, "GRE comes from the client".into())));
         assert_eq!(said(&sayings), [(State::Withdrawn, "gre.blocked_inbound", false)]);
         assert_eq!(sayings[0].reason.as_deref(), Some("GRE comes from the client"));
     }

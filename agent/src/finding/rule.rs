@@ -28,6 +28,8 @@ pub(super) struct Rule<V: 'static> {
     pub(super) silent: &'static [Fact<V>],
     /// None of these may be seen: they explain the same better.
     pub(super) unless: &'static [Fact<V>],
+    /// When one of these is seen, what was concluded was so, and is over.
+    pub(super) over: &'static [Fact<V>],
     /// These make it surer.
     pub(super) supports: &'static [Fact<V>],
     /// These make it less sure.
@@ -64,6 +66,7 @@ impl<V: View> Rule<V> {
         any: &[],
         silent: &[],
         unless: &[],
+        over: &[],
         supports: &[],
         against: &[],
         confidence: Confidence::Medium,
@@ -76,6 +79,12 @@ impl<V: View> Rule<V> {
             && (self.any.is_empty() || self.any.iter().any(|fact| fact.read(view).is_seen()))
             && self.silent.iter().all(|fact| fact.read(view) == Reading::Silent)
             && !self.unless.iter().any(|fact| fact.read(view).is_seen())
+    }
+
+    /// Why what was concluded is over, in words; None when it is not.
+    pub(super) fn over(&self, view: &V) -> Option<String> {
+        let seen = self.over.iter().find(|fact| fact.read(view).is_seen());
+        seen.map(|fact| fact.text.to_owned())
     }
 
     /// Why the rule does not conclude, in words; None when it does.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Correlator;
 use super::call::{Call, Serial};
-use crate::event::session::{Cause, Phase};
+use crate::event::session::{Cause, Origin, Phase};
 use crate::event::{Event, Party};
 use crate::observation::{Direction, Flow, FlowKey};
 use crate::time::Timestamp;
@@ -203,19 +203,33 @@ impl Strangers {
 
 impl Correlator {
     /// Counters of one direction.
-    pub(super) fn flow(&mut self, at: Timestamp, key: FlowKey, direction: Direction, flow: &Flow) {
-        if let Some(serial) = self.flows.get(&key) {
-            self.calls.change(*serial, |call| {
+    pub(super) fn flow(
+        &mut self,
+        at: Timestamp,
+        key: FlowKey,
+        direction: Direction,
+        flow: &Flow,
+        out: &mut Vec<Event>,
+    ) {
+        if let Some(serial) = self.flows.get(&key).copied() {
+            let goes_up = self.calls.change(serial, |call| {
                 let sender = call.sender_on(&key);
                 if !call.traffic.follows(sender, direction) {
-                    return;
+                    return false;
                 }
                 if flow.packets != call.traffic.of(sender).packets {
                     call.last_seen = call.last_seen.max(at);
                 }
                 call.traffic.update(at, sender, flow);
                 call.silence.update(sender, flow);
+                // Its negotiation was not seen, or not all of it.
+                call.origin == Origin::Traffic
+                    && call.phases.current() < Phase::Up
+                    && call.traffic.carries_data()
             });
+            if goes_up == Some(true) {
+                self.advance_to(at, serial, Phase::Up, Cause::TrafficSeen, None, out);
+            }
         } else if self.tombstones.contains(&key) {
             self.released.push(key);
         } else {
@@ -231,7 +245,7 @@ impl Correlator {
             let sender = self.sender_of(key, stranger.direction);
             if let Some(serial) = self.half_call(key, sender) {
                 self.assign_id(now, serial, sender.peer(), key.call_id, out);
-                self.flow(now, key, stranger.direction, &stranger.flow);
+                self.flow(now, key, stranger.direction, &stranger.flow, out);
                 continue;
             }
             let other = self.strangers.other_half(&key, &stranger.flow);

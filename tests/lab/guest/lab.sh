@@ -11,6 +11,8 @@ AGENT=$STATE/pptpscope
 
 # shellcheck source=kernel-call.sh
 . /lab/guest/kernel-call.sh
+# shellcheck source=radius.sh
+. /lab/guest/radius.sh
 
 # --- talking to the host -------------------------------------------------------------------------
 
@@ -625,10 +627,11 @@ agent_stop() {
 	[[ -n ${AGENT_PID:-} ]] || return 0
 	step "agent stops"
 	kill -TERM "$AGENT_PID" 2>/dev/null || true
-	if ! wait_for 10 agent_ended; then
+	# Each kernel probe that goes waits for the kernel: seconds in an emulated guest on a busy machine.
+	if ! wait_for 30 agent_ended; then
 		kill -KILL "$AGENT_PID"
 		agent_reap
-		fail "the agent did not end 10 s after SIGTERM"
+		fail "the agent did not end 30 s after SIGTERM"
 	fi
 	agent_reap
 }

@@ -7,7 +7,7 @@ use super::{Tally, bump};
 use crate::event::auth::{AuthResult, Outcome as Proof};
 use crate::event::books::{Books, Stage};
 use crate::event::echo::EchoMissed;
-use crate::event::gre::{OneWay, OneWayState};
+use crate::event::gre::OneWay;
 use crate::event::icmp;
 use crate::event::mppe::{Stall, StallState};
 use crate::event::mtu::MssViolation;
@@ -56,7 +56,7 @@ pub(in crate::finding) struct Told {
     pub(in crate::finding) icmp_error: Option<(Timestamp, String)>,
     /// The smallest MTU that a router named because a packet of the call did not fit, and which router.
     pub(in crate::finding) path_mtu: Option<(Timestamp, u16, Ipv4Addr)>,
-    /// One end sends and nothing comes from the other, until that is over.
+    /// The last that was heard of an end that sends while nothing comes from the other.
     pub(in crate::finding) one_way: Option<(Timestamp, OneWay)>,
     /// The last segments with an MSS that does not fit, by who sent them.
     pub(in crate::finding) mss: PerParty<Option<(Timestamp, MssViolation)>>,
@@ -147,7 +147,7 @@ impl Told {
     }
 
     pub(super) fn one_way(&mut self, at: Timestamp, one_way: &OneWay) {
-        self.one_way = (one_way.state == OneWayState::Begun).then(|| (at, one_way.clone()));
+        self.one_way = Some((at, one_way.clone()));
     }
 
     pub(super) fn mss(&mut self, at: Timestamp, violation: &MssViolation) {

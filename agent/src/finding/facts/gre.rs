@@ -3,8 +3,10 @@
 use pptpscope_common::drop::Reason;
 
 use crate::event::Party;
+use crate::event::gre::{OneWay, OneWayState};
 use crate::finding::dossier::{Dossier, Loss, Sums};
 use crate::finding::fact::Reading;
+use crate::time::Timestamp;
 
 /// Losses below this share, in thousandths, are everyday life of the Internet.
 const LOSS_PER_MILLE: u64 = 10;
@@ -52,6 +54,12 @@ fn disorder(call: &Dossier, count: fn(&Sums) -> u64) -> Option<(Party, u64, u64)
             *of >= ENOUGH_PACKETS && *number >= ENOUGH_LOST && number * 1000 / of >= DISORDER_PER_MILLE
         })
         .max_by_key(|(_, number, of)| number * 1000 / of)
+}
+
+/// What was told of a client that had been heard and fell silent.
+fn silence(call: &Dossier, state: OneWayState) -> Option<&(Timestamp, OneWay)> {
+    let is_it = |told: &OneWay| told.silent == Party::Client && told.was_heard && told.state == state;
+    call.told.one_way.as_ref().filter(|(_, told)| is_it(told))
 }
 
 fn share(number: u64, of: u64, party: Party, what: &str) -> String {
@@ -123,9 +131,13 @@ facts! { Dossier;
         if too_large { dropped(call, &[Reason::IcmpError]) } else { Reading::Silent }
     };
     CLIENT_FELL_SILENT: Gre, "the server sends on, and nothing comes from the client any more" => |call| {
-        let silence = call.told.one_way.as_ref().filter(|(_, told)| told.silent == Party::Client && told.was_heard);
-        Reading::of(silence.map(|(_, told)| {
+        Reading::of(silence(call, OneWayState::Begun).map(|(_, told)| {
             (told.since, format!("{} packets of the server in {} s", told.packets, told.duration_ns / 1_000_000_000))
+        }))
+    };
+    CLIENT_IS_BACK: Gre, "the client is heard again" => |call| {
+        Reading::of(silence(call, OneWayState::Ended).map(|(at, told)| {
+            (*at, format!("after {} s", told.duration_ns / 1_000_000_000))
         }))
     };
     CONNTRACK_FULL: Kernel, "connection tracking of this host refuses the call's GRE: its table is full" => |call| {

@@ -91,6 +91,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
             gre::NO_ROUTE,
             logs::GRE_SEND_REFUSED,
         ],
+        over: &[gre::CLIENT_IS_BACK],
         supports: &[lcp::ECHO_UNANSWERED, gre::NOT_LOST_HERE],
         against: &[control::ECHO_UNANSWERED],
         confidence: Confidence::Medium,

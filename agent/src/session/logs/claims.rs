@@ -247,18 +247,27 @@ impl Correlator {
         let is_only = candidates.next().is_none();
         let serial = match first {
             Some(serial) => serial,
-            // The client has one call and one worker: met in mid-call, or the daemon was at its limit and
-            // took the connection when the client had waited for long.
-            None if calls.len() == 1 => {
-                let (begun, serial) = *calls.front()?;
-                let waits = |call: &Call| begun <= group.begun && group.begun <= call.last_seen + NEAR;
-                let is_known_late = group.begun + NEAR < at;
-                (is_known_late || self.calls.get(serial).is_some_and(waits)).then_some(serial)?
+            // Met in mid-call: the client has one call and one worker.
+            None if calls.len() == 1 && group.begun + NEAR < at => {
+                calls.front().map(|(_, serial)| *serial)?
             }
-            None => return None,
+            None => self.waiting_call(calls, group.begun)?,
         };
         let confidence = if first.is_some() && is_only { Confidence::High } else { Confidence::Medium };
         Some((serial, Join { key: Key::ClientAddress, confidence }))
+    }
+
+    /// The only call of a client that may have waited for its worker until `begun`: a daemon at its limit takes
+    /// a connection late. The kernel has answered it, and packets of it come.
+    fn waiting_call(&self, calls: &VecDeque<(Timestamp, Serial)>, begun: Timestamp) -> Option<Serial> {
+        let waits = |call: &Call| {
+            call.started <= begun && begun <= call.last_seen + NEAR && call.phases.last_open() > Phase::Tcp
+        };
+        let mut waiting = calls
+            .iter()
+            .filter(|(_, serial)| self.is_free(*serial) && self.calls.get(*serial).is_some_and(waits));
+        let (_, serial) = waiting.next()?;
+        waiting.next().is_none().then_some(*serial)
     }
 
     /// pppN of a call that was met by its traffic.

@@ -5,6 +5,7 @@ use super::script::{
 };
 use crate::event::session::{Cause, Mppe, Origin, Phase};
 use crate::event::{Body, Event, Party};
+use crate::observation::Flow;
 use crate::wire::ppp::{Frame, cp, lcp};
 use crate::wire::pptp::codes::OutgoingCallResult;
 use crate::wire::pptp::message::CallClearRequest;
@@ -171,6 +172,20 @@ fn a_call_in_progress_is_found_by_its_traffic() {
     script.segment(Party::Client, &[Flags::RST], &[]);
     script.wait_ms(40_000);
     assert_eq!(end(&script).reason, Cause::CallClearRequest);
+}
+
+#[test]
+fn a_call_that_is_met_while_it_rests_is_up_when_it_carries_data() {
+    let mut script = Script::new();
+    let resting =
+        |acks| Flow { packets: acks, bytes: acks * 40, acks, last_ack: 7, ack_only: acks, ..Flow::default() };
+    script.counters(Party::Client, resting(2));
+    script.counters(Party::Server, resting(1));
+    script.wait_ms(5_000);
+    assert_eq!(script.story(), ["start"]);
+    script.counters(Party::Client, carried(5, Some(7)));
+    script.wait_ms(6_000);
+    assert_eq!(script.story(), ["start", "up by trafficseen", "up"]);
 }
 
 #[test]

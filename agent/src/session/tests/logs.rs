@@ -1,6 +1,6 @@
 //! What daemons say, joined to calls and to each other.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use jiff::tz::TimeZone;
 
@@ -12,6 +12,8 @@ use crate::logs::reader::{Reader, Settings};
 use crate::observation::{Clock, Direction, Observation, Origin, Process, Segment, What};
 use crate::time::Timestamp;
 use crate::wire::tcp::Flags;
+
+const VPN: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 1723);
 
 /// A correlator, and a log that it reads.
 struct Bench {
@@ -54,15 +56,32 @@ impl Bench {
     }
 
     fn syn(&mut self, second: u64, client: [u8; 4]) {
+        self.syn_from(second, client, 40_000 + u16::from(client[3]));
+    }
+
+    fn syn_from(&mut self, second: u64, client: [u8; 4], port: u16) {
+        let client = SocketAddrV4::new(client.into(), port);
+        self.segment(second, (client, VPN), Flags::SYN);
+    }
+
+    /// The kernel of the server answers what [`Self::syn`] sent.
+    fn syn_ack(&mut self, second: u64, client: [u8; 4]) {
+        let port = 40_000 + u16::from(client[3]);
+        let client = SocketAddrV4::new(client.into(), port);
+        self.segment(second, (VPN, client), Flags::from(u8::from(Flags::SYN) | u8::from(Flags::ACK)));
+    }
+
+    fn segment(&mut self, second: u64, ends: (SocketAddrV4, SocketAddrV4), flags: Flags) {
         let what = What::Segment(Segment {
-            source: (Ipv4Addr::from(client), 40_000 + u16::from(client[3])).try_into_socket(),
-            destination: (Ipv4Addr::new(198, 51, 100, 1), 1723).try_into_socket(),
-            flags: Flags::SYN,
+            source: ends.0,
+            destination: ends.1,
+            flags,
             sequence: 1,
             acknowledgement: None,
             payload: bytes::Bytes::new(),
         });
-        let origin = Origin::Wire { ifindex: 2, direction: Direction::Ingress };
+        let direction = if ends.1 == VPN { Direction::Ingress } else { Direction::Egress };
+        let origin = Origin::Wire { ifindex: 2, direction };
         let observation = Observation { at: at(second), clock: Clock::Kernel, origin, what };
         self.correlator.observe(&observation, &mut self.events);
     }
@@ -76,16 +95,6 @@ impl Bench {
             _ => None,
         };
         self.events.iter().filter_map(of).collect()
-    }
-}
-
-trait Socket {
-    fn try_into_socket(self) -> std::net::SocketAddrV4;
-}
-
-impl Socket for (Ipv4Addr, u16) {
-    fn try_into_socket(self) -> std::net::SocketAddrV4 {
-        std::net::SocketAddrV4::new(self.0, self.1)
     }
 }
 
@@ -224,6 +233,9 @@ fn a_slow_logger_speaks_of_a_call_that_is_over() {
 fn a_daemon_at_its_limit_takes_a_call_late() {
     let mut bench = Bench::new(false);
     bench.syn(6, [192, 0, 2, 7]);
+    // Another one of the same client, which the kernel has not answered.
+    bench.syn_from(7, [192, 0, 2, 7], 50_000);
+    bench.syn_ack(7, [192, 0, 2, 7]);
     bench.syn(16, [192, 0, 2, 7]);
     bench.say("10:00:18 pptpd[100]: CTRL: Client 192.0.2.7 control connection started");
     let call = bench.events.iter().find_map(|event| event.session.as_ref().map(|session| session.id));
@@ -232,6 +244,7 @@ fn a_daemon_at_its_limit_takes_a_call_late() {
     // Nothing of the call was seen for long: the worker is of one that was not seen.
     let mut bench = Bench::new(false);
     bench.syn(6, [192, 0, 2, 7]);
+    bench.syn_ack(7, [192, 0, 2, 7]);
     bench.say("10:00:18 pptpd[100]: CTRL: Client 192.0.2.7 control connection started");
     assert_eq!(bench.joins(100), [(None, None)]);
 }
