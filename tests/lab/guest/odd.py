@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A client that is not as it should be, against a real server: odd.py CLIENT-ADDRESS SERVER WHAT [SECONDS].
 
-WHAT is `bounce` (LCP with an option that is refused, asked for again and again), `mirror` (sends every frame back as
-it came) or `mute` (LCP opens, and the challenge is never answered).
+WHAT is `bounce` (LCP with an option that is refused, asked for again and again), `deaf` (sends one frame and answers
+none), `leave` (says no more after the server has introduced itself), `mirror` (sends every frame back as it came) or `mute`
+(LCP opens, and the challenge is never answered).
 
 RFC 2637 for messages and GRE, RFC 1661 for LCP. The guest's Python is the minimal one.
 """
@@ -97,6 +98,13 @@ def bounce(tunnel, seconds):
             ask(number)
 
 
+def deaf(tunnel, seconds):
+    # Echo-Request: whoever receives it before LCP is open discards it.
+    tunnel.send(ppp(LCP, 9, 1, b"\x01\x02\x03\x04"))
+    for _ in tunnel.frames(seconds):
+        pass
+
+
 def mirror(tunnel, seconds):
     for protocol, rest in tunnel.frames(seconds):
         tunnel.send(b"\xff\x03" + struct.pack("!H", protocol) + rest)
@@ -115,13 +123,15 @@ def main():
     tcp = socket.create_connection((server, 1723), timeout=seconds + 5)
     tcp.sendall(start())
     receive(tcp)
+    if what == "leave":
+        return
     tunnel = Tunnel(client, server, 0)
     tcp.sendall(call())
     kind, body = receive(tcp)
     while kind != 8:
         kind, body = receive(tcp)
     tunnel.peer_call = struct.unpack("!H", body[:2])[0]
-    {"bounce": bounce, "mirror": mirror, "mute": mute}[what](tunnel, seconds)
+    {"bounce": bounce, "deaf": deaf, "mirror": mirror, "mute": mute}[what](tunnel, seconds)
 
 
 main()

@@ -120,6 +120,8 @@ radius_client() {
 		radius_timeout 3
 		radius_retries 2
 	END
+	# It asks for the address of this host by name.
+	grep -q "^$SERVER" /etc/hosts || echo "$SERVER $(hostname)" >>/etc/hosts
 	# pppd's own library reads the older form of the dictionary.
 	awk '$4 !~ /^ipv6/ { sub(/ipv4addr/, "ipaddr"); print }' /etc/radcli/dictionary |
 		grep -v INCLUDE >"$ppp/radius-dictionary"
