@@ -21,7 +21,6 @@ radius_start() {
 		raddbdir = $RADIUS
 		run_dir = $RADIUS
 		db_dir = $RADIUS
-		pidfile = $RADIUS/pid
 		max_request_time = 30
 		cleanup_delay = 5
 		log {
@@ -86,6 +85,7 @@ radius_start() {
 	chmod -R go= "$RADIUS"
 	: >"$OUT/radius.log"
 	spawn wan freeradius -f -d "$RADIUS" >"$STATE/freeradius.out" 2>&1
+	RADIUS_PID=$!
 	wait_for 90 radius_listens || fail "FreeRADIUS does not listen: $(tail -n 2 "$OUT/radius.log" "$STATE/freeradius.out")"
 }
 
@@ -93,9 +93,9 @@ radius_listens() {
 	[[ -n $(on wan ss -Hlun 'sport = :1812') ]]
 }
 
-# radius_signal SIGNAL: to FreeRADIUS, whatever it calls itself.
+# radius_signal SIGNAL: to FreeRADIUS.
 radius_signal() {
-	kill "-$1" "$(cat "$RADIUS/pid")"
+	kill "-$1" "$RADIUS_PID"
 }
 
 # radius_client SECRET [LINE...]: pppd of the server asks FreeRADIUS, with this secret; LINEs are further options.
