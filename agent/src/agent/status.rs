@@ -77,6 +77,7 @@ impl Agent {
                 sent: books.sent,
                 unaccounted: books.unaccounted,
                 armed: self.books.is_armed(),
+                datapaths: self.correlator.host_books(),
             },
             flows: Table { used: self.flows_used, limit: self.kernel.max_flows().into() },
             units: Table { used: self.kernel.units()?.len() as u64, limit: self.options.max_sessions.into() },

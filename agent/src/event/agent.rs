@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::books::HostBooks;
+
 /// Payload of `agent.start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Start {
@@ -197,7 +199,7 @@ pub struct Drops {
 }
 
 /// What the books of all calls add up to, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Books {
     /// User traffic that entered this host from the network, of calls whose interface is known.
     pub received: u64,
@@ -207,6 +209,9 @@ pub struct Books {
     pub unaccounted: u64,
     /// Whether the probes that fire for every packet are attached.
     pub armed: bool,
+    /// The same stage by stage, as in `books`; one for each datapath that had calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datapaths: Vec<HostBooks>,
 }
 
 /// Payload of `agent.armed`.

@@ -21,6 +21,19 @@ pub struct Books {
     pub is_final: bool,
 }
 
+/// The books of this host: what those of all calls of one datapath add up to, ended calls included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HostBooks {
+    /// Who carries the GRE packets of these calls.
+    pub datapath: Datapath,
+    /// How many calls.
+    pub calls: u64,
+    /// From the network to the ppp interfaces.
+    pub received: Side,
+    /// From the ppp interfaces to the network.
+    pub sent: Side,
+}
+
 /// Who carries the GRE packets of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +59,36 @@ pub struct Side {
     pub in_transit: u64,
 }
 
+impl Side {
+    /// Adds another call's. `order` has the stages of this direction.
+    pub(crate) fn add(&mut self, other: Self, order: &[Stage]) {
+        for book in other.stages {
+            match self.stages.iter_mut().find(|known| known.stage == book.stage) {
+                Some(known) => known.add(book),
+                None => self.stages.push(book),
+            }
+        }
+        self.stages.sort_by_key(|book| order.iter().position(|stage| *stage == book.stage));
+        if let Some(unaccounted) = other.unaccounted {
+            *self.unaccounted.get_or_insert(0) += unaccounted;
+        }
+        self.in_transit += other.in_transit;
+    }
+}
+
+impl StageBook {
+    fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.unaccounted += other.unaccounted;
+        for loss in other.lost {
+            match self.lost.iter_mut().find(|known| known.reason == loss.reason) {
+                Some(known) => known.packets += loss.packets,
+                None => self.lost.push(loss),
+            }
+        }
+    }
+}
+
 /// A stage, and what was lost behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StageBook {
@@ -67,6 +110,7 @@ fn is_zero(count: &u64) -> bool {
 
 /// Packets lost for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "StageLoss")]
 pub struct Loss {
     /// Why: a reason of `drop`.
     pub reason: DropReason,

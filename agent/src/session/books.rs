@@ -7,7 +7,7 @@ use pptpscope_common::drop::Reason;
 use super::Correlator;
 use super::call::{Call, Serial};
 use crate::books::segment::{Look, Segment};
-use crate::event::books::{Books, Datapath, Loss, Side, Stage, StageBook};
+use crate::event::books::{Books, Datapath, HostBooks, Loss, Side, Stage, StageBook};
 use crate::event::drop::{Drop, DropReason};
 use crate::event::{Body, Event, Party, Severity};
 use crate::observation::{CallCounts, Direction, FlowKey, UnitCounts};
@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     drops_at: Timestamp,
     /// Of calls that ended.
     ended: Sums,
+    /// The same, stage by stage.
+    host: Vec<HostBooks>,
 }
 
 /// A ppp interface.
@@ -76,6 +78,23 @@ impl Default for CallBooks {
 }
 
 impl CallBooks {
+    /// Adds these to the books of the host, when there are any.
+    fn add_to(&self, host: &mut Vec<HostBooks>) {
+        if self.unit.is_none() {
+            return;
+        }
+        let index = host.iter().position(|known| known.datapath == self.datapath).unwrap_or_else(|| {
+            let datapath = self.datapath;
+            host.push(HostBooks { datapath, calls: 0, received: Side::default(), sent: Side::default() });
+            host.len() - 1
+        });
+        if let Some(books) = host.get_mut(index) {
+            books.calls += 1;
+            books.received.add(self.received.side(), &Stage::RECEIVED);
+            books.sent.add(self.sent.side(), &Stage::SENT);
+        }
+    }
+
     fn sums(&self) -> Sums {
         Sums {
             received: self.received.entered(),
@@ -328,6 +347,15 @@ impl Correlator {
         })
     }
 
+    /// What the books of all calls add up to stage by stage, those that ended among them.
+    pub fn host_books(&self) -> Vec<HostBooks> {
+        let mut host = self.ledger.host.clone();
+        for (_, call) in self.calls.iter() {
+            call.books.add_to(&mut host);
+        }
+        host
+    }
+
     /// Appends the books of every call whose books are kept and have changed; of every call when `all`.
     pub(super) fn report_books(&mut self, now: Timestamp, all: bool, out: &mut Vec<Event>) {
         let mut changed = Vec::new();
@@ -352,6 +380,7 @@ impl Correlator {
     ) {
         look_at(&self.ledger, serial, call);
         out.extend(self.books_event(now, call, true));
+        call.books.add_to(&mut self.ledger.host);
         let sums = call.books.sums();
         self.ledger.ended.received += sums.received;
         self.ledger.ended.sent += sums.sent;

@@ -9,6 +9,7 @@ use crate::event::{Body, Party, Severity};
 use crate::observation::{CallCounts, Flow, Origin, UnitCounts, What};
 use crate::session::BookSums;
 use crate::time::Timestamp;
+use crate::wire::tcp::Flags;
 
 const UNIT: u32 = 7;
 
@@ -117,7 +118,10 @@ fn a_healthy_call_balances_and_names_its_stages() {
     script.wait_ms(10_000);
     look(&mut script, since, Seen::all(100));
     assert_eq!(script.correlator.books(), BookSums { received: 100, sent: 100, unaccounted: 0 });
-    let (books, _) = (last_books(&script).0, severity);
+    let host = script.correlator.host_books();
+    let books = last_books(&script).0;
+    assert_eq!((host.len(), host[0].calls, host[0].datapath), (1, 1, books.datapath));
+    assert_eq!((&host[0].received, &host[0].sent), (&books.received, &books.sent));
     let stages: Vec<_> = books.received.stages.iter().map(|book| (book.stage, book.packets)).collect();
     let all = [Stage::Uplink, Stage::Channel, Stage::Unit, Stage::Interface];
     assert_eq!(stages, all.map(|stage| (stage, 100)));
@@ -211,7 +215,7 @@ fn the_last_books_come_with_the_end_and_stay_in_the_sums() {
     script.wait_ms(10_000);
     look(&mut script, since, Seen { channel: 99, unit: 99, interface: 99, ..Seen::all(100) });
     script.observe(Origin::Devices, What::InterfaceGone(UNIT));
-    script.segment(Party::Client, &[crate::wire::tcp::Flags::RST], &[]);
+    script.segment(Party::Client, &[Flags::RST], &[]);
     script.wait_ms(2_000);
     let (books, _) = last_books(&script);
     assert!(books.is_final);
@@ -235,7 +239,7 @@ fn a_stall_begins_with_its_cause_and_ends_with_a_reset() {
     ] {
         script.observe(Origin::Path, drop_of(reason, count, call_id));
     }
-    script.segment(Party::Client, &[crate::wire::tcp::Flags::RST], &[]);
+    script.segment(Party::Client, &[Flags::RST], &[]);
     script.wait_ms(2_000);
     let told: Vec<_> = script
         .events
@@ -253,4 +257,20 @@ fn a_stall_begins_with_its_cause_and_ends_with_a_reset() {
         (CallEnded, Reason::MppeBadBits, 5),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn the_books_of_the_host_keep_what_calls_have_left() {
+    let (mut script, since) = up();
+    look(&mut script, since, Seen { channel: 95, unit: 95, interface: 95, ..Seen::all(100) });
+    script.observe(Origin::Path, drop_of(Reason::NetfilterDrop, 3, 22));
+    script.wait_ms(2_000);
+    look(&mut script, since, Seen { channel: 95, unit: 95, interface: 95, ..Seen::all(100) });
+    let before = script.correlator.host_books();
+    assert_eq!(before[0].received.unaccounted, Some(2), "{before:?}");
+    script.segment(Party::Client, &[Flags::RST], &[]);
+    script.wait_ms(40_000);
+    assert_eq!(script.correlator.host_books(), before, "the call is over");
+    let lost = &before[0].received.stages[0].lost;
+    assert_eq!((lost.len(), lost[0].packets), (1, 3));
 }
