@@ -43,6 +43,8 @@ pub struct Scenario {
     /// Number of clients: namespaces cli1, cli2, ….
     #[serde(default = "default_clients")]
     pub clients: u8,
+    /// First kernel series on which it is possible, such as `5.17`; the matrix leaves out older ones.
+    pub since: Option<String>,
     /// 802.1Q tag of the server's uplink: it is then `eth0.<vlan>`.
     pub vlan: Option<u16>,
     /// The server's daemons.
@@ -266,6 +268,15 @@ pub struct FindingCheck {
     pub also: Vec<String>,
 }
 
+impl Scenario {
+    /// Whether it is possible on a kernel of this series.
+    pub fn runs_on(&self, series: &str) -> bool {
+        let numbers =
+            |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+        self.since.as_deref().is_none_or(|since| numbers(since) <= numbers(series))
+    }
+}
+
 macro_rules! has_range {
     ($($check:ty),+) => {$(
         impl $check {
@@ -434,5 +445,17 @@ max = 3
         assert_eq!(range(None, None, Some(2)).to_string(), "at most 2");
         assert_eq!(range(None, Some(1), Some(2)).to_string(), "1 to 2");
         assert!(range(None, None, None).contains(1) && !range(None, None, None).contains(0));
+    }
+
+    #[test]
+    fn kernels_are_compared_by_number() {
+        let since = |since: &str| {
+            let text = GOOD.replace("about = \"y\"", &format!("about = \"y\"\nsince = \"{since}\""));
+            toml::from_str::<Scenario>(&text).unwrap()
+        };
+        let scenario = since("5.17");
+        assert!(!scenario.runs_on("5.10") && scenario.runs_on("6.1") && scenario.runs_on("7"));
+        assert!(!since("6.12").runs_on("6.1"));
+        assert!(toml::from_str::<Scenario>(GOOD).unwrap().runs_on("5.10"));
     }
 }

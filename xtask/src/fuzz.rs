@@ -1,8 +1,10 @@
 //! `cargo xtask fuzz`: a while of libFuzzer on each target of `fuzz/`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -36,42 +38,68 @@ impl Arguments {
     }
 }
 
-/// Fuzzes every target; `false` when one fails. The input that made it fail is kept.
+/// Fuzzes every target, as many at a time as there are processors; `false` when one fails. The input that made it
+/// fail is kept.
 ///
 /// # Errors
-/// When cargo-fuzz cannot be installed.
+/// When cargo-fuzz cannot be installed, or the targets cannot be built.
 pub(crate) fn fuzz(arguments: &Arguments) -> Result<bool> {
     let path = tool()?;
-    let targets = TARGETS
-        .iter()
-        .filter(|target| arguments.only.is_empty() || arguments.only.iter().any(|only| only == *target));
-    let mut sound = true;
-    for target in targets {
-        let corpus = paths::target().join("fuzz-corpus").join(target);
-        fs::create_dir_all(&corpus)?;
-        progress(&format!("fuzzing     {target} for {} s", arguments.seconds));
-        if *target == "capture" {
-            seed(&corpus)?;
+    progress("building    fuzz targets");
+    run(command(&path)?.arg("build"))?;
+    let wanted =
+        |target: &&&str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == **target);
+    let queue = Mutex::new(TARGETS.iter().filter(wanted));
+    let sound = AtomicBool::new(true);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().ok().and_then(|mut queue| queue.next());
+                    let Some(target) = next else { break };
+                    if let Err(error) = fuzz_one(&path, target, arguments.seconds) {
+                        crate::console::error(&format!("{error:#}"));
+                        sound.store(false, Ordering::Relaxed);
+                    }
+                }
+            });
         }
-        let mut cargo = agent::cargo()?;
-        // The sanitizer is not stable; the pinned compiler knows it when asked like this.
-        let path = prepend(&path, &cargo)?;
-        cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
-        cargo.current_dir(paths::workspace().join("fuzz"));
-        cargo.args(["fuzz", "run", target]).arg(&corpus);
-        let own = paths::workspace().join("fuzz/corpus").join(target);
-        if own.is_dir() {
-            cargo.arg(own);
-        }
-        cargo.args(["--", "-rss_limit_mb=1024", "-timeout=10", "-verbosity=0"]);
-        cargo.arg(format!("-max_total_time={}", arguments.seconds));
-        sound &= run(&mut cargo).inspect_err(|error| crate::console::error(&format!("{error:#}"))).is_ok();
+    });
+    Ok(sound.into_inner())
+}
+
+fn fuzz_one(path: &Path, target: &str, seconds: u32) -> Result<()> {
+    let corpus = paths::target().join("fuzz-corpus").join(target);
+    fs::create_dir_all(&corpus)?;
+    progress(&format!("fuzzing     {target} for {seconds} s"));
+    if target == "capture" {
+        seed(&corpus)?;
     }
-    Ok(sound)
+    let mut cargo = command(path)?;
+    cargo.args(["run", target]).arg(&corpus);
+    let own = paths::workspace().join("fuzz/corpus").join(target);
+    if own.is_dir() {
+        cargo.arg(own);
+    }
+    cargo.args(["--", "-rss_limit_mb=1024", "-timeout=10", "-verbosity=0"]);
+    cargo.arg(format!("-max_total_time={seconds}"));
+    run(&mut cargo)
+}
+
+/// `cargo fuzz` in its folder.
+fn command(path: &Path) -> Result<Command> {
+    let mut cargo = agent::cargo()?;
+    let path = prepend(path, &cargo)?;
+    // The sanitizer is not stable; the pinned compiler knows it when asked like this.
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
+    cargo.current_dir(paths::workspace().join("fuzz"));
+    cargo.arg("fuzz");
+    Ok(cargo)
 }
 
 /// Small captures to begin with: libFuzzer would need long to find the first packet.
-fn seed(corpus: &std::path::Path) -> Result<()> {
+fn seed(corpus: &Path) -> Result<()> {
     for (calls, ends) in [(1, true), (2, false)] {
         let file = fs::File::create(corpus.join(format!("generated-{calls}.pcap")))?;
         generate::pcap(file, &Plan { calls, open: calls, bytes: 0, down: 40, up: 20, ends })?;
@@ -79,7 +107,7 @@ fn seed(corpus: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn prepend(first: &std::path::Path, command: &Command) -> Result<std::ffi::OsString> {
+fn prepend(first: &Path, command: &Command) -> Result<std::ffi::OsString> {
     let set = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
     let old = set.map(ToOwned::to_owned).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
     Ok(std::env::join_paths(std::iter::once(first.to_owned()).chain(std::env::split_paths(&old)))?)

@@ -32,6 +32,8 @@ fn judge(context: &ProbeContext) -> Option<()> {
     let verdict = verdict::about(skb)?;
     let device: u64 = field(layout, skb, Field::SkBuffDev)?;
     let Some(ifindex) = device::own_ifindex(layout, device) else {
+        // A raw socket of another namespace may have taken it: its buffer is soon that of another packet.
+        verdict.raw_head = 0;
         verdict.flags = 0;
         return None;
     };

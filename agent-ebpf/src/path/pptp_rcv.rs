@@ -26,7 +26,11 @@ fn judge(context: &ProbeContext) -> Option<()> {
     // The probe at gre_rcv has identified the packet, unless it could not be attached.
     if !verdict::is_own(verdict) {
         let device: u64 = field(layout, skb, Field::SkBuffDev)?;
-        verdict.ifindex = device::own_ifindex(layout, device)?;
+        let Some(ifindex) = device::own_ifindex(layout, device) else {
+            verdict.raw_head = 0;
+            return None;
+        };
+        verdict.ifindex = ifindex;
         verdict.flags = OWN_NETNS;
         Outer::of_skb(layout, skb)?.identify(verdict);
     }

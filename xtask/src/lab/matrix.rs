@@ -47,7 +47,8 @@ pub(super) fn matrix(arguments: &MatrixArguments) -> Result<bool> {
         for file in project_scenarios()? {
             let scenario = scenario::load(&file)?;
             let wanted = |prefix: &String| scenario.name.starts_with(prefix);
-            if arguments.scenarios.is_empty() || arguments.scenarios.iter().any(wanted) {
+            let is_wanted = arguments.scenarios.is_empty() || arguments.scenarios.iter().any(wanted);
+            if is_wanted && scenario.runs_on(&lab.kernel.series) {
                 let out =
                     paths::target().join("lab").join(format!("{}-{}", scenario.name, lab.kernel.series));
                 runs.push((scenario, out));
