@@ -271,6 +271,8 @@ pub struct Verdict {
     /// `head` of the GRE packet that a raw socket has just taken a clone of; zero once the kernel's own
     /// handler has asked.
     pub raw_head: u64,
+    /// IPv4 source of that packet: a buffer is used again, and the handler does not ask when there is none.
+    pub raw_source: [u8; 4],
     /// IPv4 source of the outer packet, network byte order.
     pub source: [u8; 4],
     /// IPv4 destination of the outer packet.
@@ -283,9 +285,11 @@ pub struct Verdict {
     pub reason: u8,
     /// [`OWN_NETNS`], [`HAS_CALL`], [`CLONED`].
     pub flags: u8,
+    /// Always zero.
+    pub _pad: [u8; 4],
 }
 
-const _: () = assert!(size_of::<Verdict>() == 32);
+const _: () = assert!(size_of::<Verdict>() == 40);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), plain integers, every bit pattern valid, no implicit padding (size asserted).

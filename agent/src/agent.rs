@@ -6,6 +6,7 @@ mod listeners;
 mod logs;
 mod losses;
 mod only;
+mod reload;
 mod service;
 mod status;
 mod tape;
@@ -42,6 +43,7 @@ use drops::Drops;
 use logs::Parents;
 use losses::Losses;
 use only::Claim;
+pub use reload::{Live, Reload};
 use service::Service;
 use tape::Tape;
 use watch::Watch;
@@ -149,6 +151,8 @@ pub struct Agent {
     /// Entries of the flow map when it was last read whole.
     flows_used: u64,
     sinks: Sinks,
+    /// Reads the configuration anew.
+    reload: Option<Reload>,
     service: Service,
     /// Events of the observation at hand; kept for its allocation.
     events: Vec<Event>,
@@ -210,6 +214,7 @@ impl Agent {
             options,
             host,
             sinks,
+            reload: None,
             service: Service::find(),
         };
         let agent_start = Start {
@@ -252,8 +257,8 @@ impl Agent {
 
     async fn watch_until_end(&mut self) -> Result<StopReason, Error> {
         let mut stop = Box::pin(stop_signal(self.options.duration)?);
-        // With files SIGHUP means to open them anew. Else the terminal is gone: ending without detaching
-        // would leave filters behind.
+        // SIGHUP means to open files and to read the configuration anew. Without files and service the
+        // terminal is gone: ending without detaching would leave filters behind.
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let mut housekeeping = interval(HOUSEKEEPING);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -270,6 +275,8 @@ impl Agent {
                         return Ok(StopReason::Signal);
                     }
                     self.sinks.reopen();
+                    self.reload();
+                    next_status = next_status.min(Instant::now() + self.options.status_interval);
                 }
                 ready = self.records.readable() => ready.map_err(Error::Ring)?,
                 change = self.devices.next() => self.device_changed(change?)?,

@@ -1,6 +1,7 @@
 //! What `pptpscope run` can be told: on the command line, in `/etc/pptpscope/pptpscope.toml`, and in drop-ins
 //! beside it. One type is all three, so that none can have an option that the others lack.
 
+pub mod change;
 pub mod file;
 pub mod manual;
 pub mod value;

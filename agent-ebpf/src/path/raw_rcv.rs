@@ -24,10 +24,13 @@ pub fn path_raw_rcv(context: ProbeContext) -> u32 {
 fn remember(context: &ProbeContext) -> Option<()> {
     let skb: u64 = context.arg(1)?;
     let layout = layout()?;
-    if Outer::of_skb(layout, skb)?.protocol != GRE {
+    let outer = Outer::of_skb(layout, skb)?;
+    if outer.protocol != GRE {
         return None;
     }
     let head: u64 = field(layout, skb, Field::SkBuffHead)?;
-    verdict::current()?.raw_head = head;
+    let verdict = verdict::current()?;
+    verdict.raw_head = head;
+    verdict.raw_source = outer.source;
     Some(())
 }

@@ -53,7 +53,7 @@ pub(crate) fn about(skb: u64) -> Option<&'static mut Verdict> {
 /// packet may lie in the same buffer.
 #[inline(always)]
 pub(crate) fn is_cloned(verdict: &mut Verdict, head: u64) -> bool {
-    if verdict.raw_head == head {
+    if verdict.raw_head == head && verdict.raw_source == verdict.source {
         verdict.flags |= CLONED;
     }
     verdict.raw_head = 0;

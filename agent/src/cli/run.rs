@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use super::{EXIT_PRIVILEGE, EXIT_USAGE};
-use crate::agent::{Agent, Options};
+use crate::agent::{Agent, Live, Options, Reload};
+use crate::config::change::needs_restart;
 use crate::config::value::Number;
 use crate::config::{Settings, file};
 use crate::kernel::{IngressMode, check_privileges, confine};
@@ -21,7 +25,7 @@ use crate::sink::Sinks;
 use crate::sink::spec::{self, SinkSpec};
 
 /// Watches until SIGINT or SIGTERM.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(after_long_help = "CONFIGURATION:\n  \
     /etc/pptpscope/pptpscope.toml and /etc/pptpscope/pptpscope.d/*.toml have the same options; the command line \
     wins. All of them: pptpscope config default\n\n\
@@ -116,17 +120,12 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
         eprintln!("pptpscope: the configuration is valid ({files})");
         return Ok(ExitCode::SUCCESS);
     }
-    let level = match verbosity {
-        0 => Level::INFO,
-        1 => Level::DEBUG,
-        _ => Level::TRACE,
-    };
-    tracing_subscriber::fmt()
+    let (level, set_level) = reload::Layer::new(level(verbosity));
+    let for_people = fmt::layer()
         .with_writer(io::stderr)
-        .with_max_level(level)
         .with_target(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none())
-        .init();
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none());
+    tracing_subscriber::registry().with(level).with(for_people).init();
     if let Err(missing) = check_privileges() {
         eprintln!("pptpscope: {missing}");
         return Ok(ExitCode::from(EXIT_PRIVILEGE));
@@ -177,6 +176,39 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?
-        .block_on(async { Agent::start(options, sinks)?.run().await })?;
+        .block_on(async {
+            let agent = Agent::start(options, sinks)?;
+            agent.reloading(reloader(args.clone(), settings, set_level)).run().await
+        })?;
     Ok(ExitCode::SUCCESS)
+}
+
+const fn level(verbosity: u32) -> LevelFilter {
+    match verbosity {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+/// Reads the configuration anew: what needs no restart is taken, what does is named, and what is wrong leaves
+/// everything as it was.
+fn reloader(args: Args, started_with: Settings, set_level: reload::Handle<LevelFilter, Registry>) -> Reload {
+    let read = move || -> anyhow::Result<Live> {
+        let new = args.resolve()?.settings;
+        let live = Live {
+            status_interval: Duration::from_secs(new.status_interval().get().into()),
+            secrets: new.radius.settings()?.secrets,
+            privacy: new.privacy.privacy()?,
+        };
+        set_level.reload(level(new.verbosity.map_or(0, Number::get)))?;
+        let left = needs_restart(&started_with, &new)?;
+        if !left.is_empty() {
+            tracing::warn!("changed, but read at the start only: {}; restart to use it", left.join(", "));
+        }
+        Ok(live)
+    };
+    Box::new(move || {
+        read().inspect_err(|error| tracing::error!("the configuration stays as it was: {error:#}")).ok()
+    })
 }

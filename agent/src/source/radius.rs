@@ -132,6 +132,11 @@ impl Inspector {
         Self { settings, ..Self::default() }
     }
 
+    /// Takes other secrets.
+    pub fn set_secrets(&mut self, secrets: Secrets) {
+        self.settings.secrets = secrets;
+    }
+
     /// Whether one of the ports is that of a server.
     pub fn is_server_port(&self, port: u16) -> bool {
         self.settings.ports.contains(&port)
