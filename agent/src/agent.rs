@@ -139,6 +139,8 @@ pub struct Agent {
     losses: Losses,
     drops: Drops,
     follower: Follower,
+    /// Lines that were read and not heard yet; kept for its allocation.
+    lines: Vec<Observation>,
     parents: Parents,
     books: Books,
     next_benign: Instant,
@@ -200,6 +202,7 @@ impl Agent {
             losses: Losses::default(),
             drops: Drops::default(),
             follower: Follower::start(&options.logs, KernelClock::now(), logs::booted(KernelClock::now())),
+            lines: Vec::new(),
             parents: Parents::default(),
             books: Books::new(options.deep),
             next_benign: Instant::now() + options.stats_interval,

@@ -344,8 +344,12 @@ impl Engine {
 /// Compares what the rules conclude about a case with what was said, and says the difference.
 fn settle(host: &str, at: Timestamp, case: &mut Case, out: &mut Vec<Event>) {
     let dossier = &case.dossier;
-    let verdicts: Vec<Verdict> =
+    let mut verdicts: Vec<Verdict> =
         rules::CALL.iter().copied().flatten().filter_map(|rule| rule.conclude(dossier)).collect();
+    // Lines of a process that belong to no call: whatever they tell is the cause of what failed.
+    if !dossier.sources.wire && verdicts.len() > 1 {
+        verdicts.retain(|verdict| verdict.code != ledger::UNDECIDED);
+    }
     // A log without packets is read because something failed.
     let failed = dossier.is_ending() || dossier.phase < Phase::Up;
     let sayings = case.ledger.settle(verdicts, failed, |code| objection(rules::CALL, code, dossier));

@@ -57,18 +57,27 @@ pub(super) fn booted(now: Timestamp) -> Timestamp {
 
 impl Agent {
     /// Takes what the logs say; true when there is more.
+    ///
+    /// What a daemon writes about was on the wire before. So the lines are read first, then the ring, and only
+    /// then is heard what the lines say: a busy host may need long for each of the three.
     pub(super) fn read_logs(&mut self) -> Result<bool, Error> {
-        let Self { follower, correlator, events, parents, host, .. } = self;
+        let Self { follower, lines, parents, host, .. } = self;
         let more = follower.poll(&mut |observation| {
             if let What::Log(log) = &observation.what
                 && let Some(process) = parents.of(log, host)
             {
                 let (at, what) = (KernelClock::now(), What::Process(process));
-                let observed = Observation { at, clock: Clock::Agent, origin: Origin::Processes, what };
-                correlator.observe(&observed, events);
+                lines.push(Observation { at, clock: Clock::Agent, origin: Origin::Processes, what });
             }
-            correlator.observe(&observation, events);
+            lines.push(observation);
         });
+        if !self.lines.is_empty() {
+            self.drain()?;
+        }
+        let Self { lines, correlator, events, .. } = self;
+        for observation in lines.drain(..) {
+            correlator.observe(&observation, events);
+        }
         self.forget_released()?;
         self.write_events()?;
         Ok(more)

@@ -10,7 +10,7 @@ use super::rule::Verdict;
 use crate::event::finding::{Confidence, Consequence, State};
 
 /// Code of the finding that no cause is known.
-const UNDECIDED: &str = "undecided";
+pub(super) const UNDECIDED: &str = "undecided";
 
 /// A verdict that is told on its own, and what is attached to it.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     Rule {
         code: "undecided",
         all: &[host::FAILED],
-        unless: &[control::NOT_PPTP, logs::NOT_PPTP],
+        unless: &[control::NOT_PPTP],
         supports: &[logs::ANY_CAUSE, gre::LOST_HERE],
         confidence: Confidence::Low,
         say: |call| {
