@@ -306,7 +306,8 @@ fn a_call_is_told_from_syn_to_end() {
 #[test]
 fn hostile_packets_are_counted_or_reported_and_nothing_else() {
     in_namespace("hostile_packets_are_counted_or_reported_and_nothing_else", || {
-        let mut scene = Scene::new(Scene::options());
+        // Room for all of it: on a busy machine the agent may not run while it is sent.
+        let mut scene = Scene::new(Options { ring_bytes: 1 << 20, ..Scene::options() });
         scene.connect();
         for _ in 0..200 {
             scene.segment(true, Tcp::ACK, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage garbage");
@@ -350,7 +351,8 @@ fn hostile_packets_are_counted_or_reported_and_nothing_else() {
         let status = &events.last().unwrap()["agent_stop"]["status"];
         for kind in ["control", "ppp"] {
             let of = |name: &str| status["ring"][kind][name].as_u64().unwrap();
-            assert_eq!(of("seen"), of("submitted") + of("ring_full") + of("suppressed"), "{kind}");
+            assert_eq!(of("seen"), of("submitted") + of("suppressed"), "{kind}");
+            assert_eq!(of("ring_full"), 0, "{kind}");
         }
         assert_eq!(status["refused"]["short"], 12);
         assert_eq!(status["events_dropped"], 0);
