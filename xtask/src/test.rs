@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use pptpscope_tests::scenario;
 
 use crate::command::{line, output};
 use crate::console::{Style, outcome, paint, progress, seconds};
@@ -186,33 +185,23 @@ const AGAIN_AT_MOST: usize = 3;
 fn scenarios(jobs: u8) -> Result<Tally> {
     let machine = MachineArguments { kernel: "6.1".into(), accel: Accel::Tcg, no_agent: false };
     let lab = Lab::prepare(&machine)?;
-    let folder = |name: &str| paths::target().join("lab").join(format!("{name}-{}", machine.kernel));
-    let load = |wanted: &dyn Fn(&str) -> bool| -> Result<Vec<_>> {
-        let mut runs = Vec::new();
-        for file in lab::project_scenarios()? {
-            let scenario = scenario::load(&file)?;
-            if wanted(&scenario.name) {
-                let out = folder(&scenario.name);
-                runs.push((scenario, out));
-            }
-        }
-        Ok(runs)
-    };
-    let played = lab::play_all(&lab, load(&|_| true)?, None, jobs)?;
+    let series = machine.kernel.as_str();
+    let played = lab::play_all(&lab, lab::project_runs(series, |_| true)?, None, jobs)?;
     let failed: Vec<&str> =
         played.iter().filter(|played| !played.passed).map(|played| played.scenario.as_str()).collect();
     let mut tally = Tally { passed: (played.len() - failed.len()) as u64, failed: failed.len() as u64 };
     if jobs > 1 && !failed.is_empty() && failed.len() <= AGAIN_AT_MOST {
         progress(&format!("once more, alone: {}", failed.join(", ")));
         for name in &failed {
-            let kept = folder(&format!("{name}-first"));
+            let kept = lab::run_folder(&format!("{name}-first"), series);
             if kept.exists() {
                 fs::remove_dir_all(&kept).with_context(|| format!("cannot remove {}", kept.display()))?;
             }
-            let out = folder(name);
+            let out = lab::run_folder(name, series);
             fs::rename(&out, &kept).with_context(|| format!("cannot rename {}", out.display()))?;
         }
-        for again in lab::play_all(&lab, load(&|name| failed.contains(&name))?, None, 1)? {
+        let runs = lab::project_runs(series, |scenario| failed.contains(&scenario.name.as_str()))?;
+        for again in lab::play_all(&lab, runs, None, 1)? {
             if again.passed {
                 progress(&format!("{} failed beside another guest and passed alone", again.scenario));
                 tally.passed += 1;

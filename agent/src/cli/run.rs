@@ -201,8 +201,8 @@ fn reloader(args: Args, started_with: Settings, set_level: reload::Handle<LevelF
             secrets: new.radius.settings()?.secrets,
             privacy: new.privacy.privacy()?,
         };
-        set_level.reload(level(new.verbosity.map_or(0, Number::get)))?;
         let left = needs_restart(&started_with, &new)?;
+        set_level.reload(level(new.verbosity.map_or(0, Number::get)))?;
         if !left.is_empty() {
             tracing::warn!("changed, but read at the start only: {}; restart to use it", left.join(", "));
         }

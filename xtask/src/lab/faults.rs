@@ -3,12 +3,10 @@
 use anyhow::Result;
 use clap::Args;
 use pptpscope_tests::judge::Row;
-use pptpscope_tests::scenario;
 
 use super::qemu::Accel;
-use super::{Lab, MachineArguments, play_all, project_scenarios};
+use super::{Lab, MachineArguments, begins_like, play_all, project_runs};
 use crate::console::{Style, paint, progress};
-use crate::paths;
 
 /// `cargo xtask lab faults …`.
 #[derive(Args)]
@@ -31,16 +29,9 @@ pub(crate) struct FaultsArguments {
 pub(super) fn faults(arguments: &FaultsArguments) -> Result<bool> {
     let machine = MachineArguments { kernel: arguments.kernel.clone(), accel: Accel::Tcg, no_agent: false };
     let lab = Lab::prepare(&machine)?;
-    let mut runs = Vec::new();
-    for file in project_scenarios()? {
-        let scenario = scenario::load(&file)?;
-        let wanted = |prefix: &String| scenario.name.starts_with(prefix);
-        let chosen = arguments.scenarios.is_empty() || arguments.scenarios.iter().any(wanted);
-        if chosen && !scenario.finding.is_empty() {
-            let out = paths::target().join("lab").join(format!("{}-{}", scenario.name, lab.kernel.series));
-            runs.push((scenario, out));
-        }
-    }
+    let runs = project_runs(&lab.kernel.series, |scenario| {
+        begins_like(scenario, &arguments.scenarios) && !scenario.finding.is_empty()
+    })?;
     anyhow::ensure!(!runs.is_empty(), "no scenario with [[finding]] begins like this");
     let mut played = play_all(&lab, runs, None, arguments.jobs)?;
     played.sort_by(|one, other| one.scenario.cmp(&other.scenario));

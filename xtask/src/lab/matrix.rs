@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
-use pptpscope_tests::scenario;
 
 use super::qemu::Accel;
-use super::{Lab, MachineArguments, play_all, project_scenarios};
+use super::{Lab, MachineArguments, begins_like, play_all, project_runs};
 use crate::console::{Style, outcome, paint, progress};
-use crate::paths;
 
 /// Every series that must work.
 pub(super) const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7"];
@@ -43,17 +41,9 @@ pub(super) fn matrix(arguments: &MatrixArguments) -> Result<bool> {
         progress(&format!("kernel {kernel}"));
         let machine = MachineArguments { kernel: (*kernel).to_owned(), accel: Accel::Tcg, no_agent: false };
         let lab = Lab::prepare(&machine)?;
-        let mut runs = Vec::new();
-        for file in project_scenarios()? {
-            let scenario = scenario::load(&file)?;
-            let wanted = |prefix: &String| scenario.name.starts_with(prefix);
-            let is_wanted = arguments.scenarios.is_empty() || arguments.scenarios.iter().any(wanted);
-            if is_wanted && scenario.runs_on(&lab.kernel.series) {
-                let out =
-                    paths::target().join("lab").join(format!("{}-{}", scenario.name, lab.kernel.series));
-                runs.push((scenario, out));
-            }
-        }
+        let runs = project_runs(&lab.kernel.series, |scenario| {
+            begins_like(scenario, &arguments.scenarios) && scenario.runs_on(&lab.kernel.series)
+        })?;
         anyhow::ensure!(!runs.is_empty(), "no scenario begins like this: `cargo xtask lab list` shows them");
         for played in play_all(&lab, runs, None, arguments.jobs)? {
             results.insert((played.scenario, column), played.passed);

@@ -159,6 +159,35 @@ pub(crate) fn project_scenarios() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Runs of the project's scenarios that are `wanted`, each with its usual folder, on a kernel series.
+///
+/// # Errors
+/// When a scenario cannot be read.
+pub(crate) fn project_runs(
+    series: &str,
+    wanted: impl Fn(&Scenario) -> bool,
+) -> Result<Vec<(Scenario, PathBuf)>> {
+    let mut runs = Vec::new();
+    for file in project_scenarios()? {
+        let scenario = scenario::load(&file)?;
+        if wanted(&scenario) {
+            let out = run_folder(&scenario.name, series);
+            runs.push((scenario, out));
+        }
+    }
+    Ok(runs)
+}
+
+/// Whether the scenario's name begins with one of `prefixes`; all do when there is none.
+fn begins_like(scenario: &Scenario, prefixes: &[String]) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|prefix| scenario.name.starts_with(prefix))
+}
+
+/// The usual folder of a run.
+pub(crate) fn run_folder(name: &str, series: &str) -> PathBuf {
+    paths::target().join("lab").join(format!("{name}-{series}"))
+}
+
 fn list() -> Result<()> {
     for file in project_scenarios()? {
         let scenario = scenario::load(&file)?;

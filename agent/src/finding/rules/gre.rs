@@ -3,8 +3,19 @@
 use crate::event::Party;
 use crate::event::finding::Confidence;
 use crate::finding::dossier::Dossier;
+use crate::finding::fact::Fact;
 use crate::finding::facts::{control, gre, lcp, logs};
 use crate::finding::rule::Rule;
+
+/// Witnesses of a cause: with one of them silence proves no firewall on the way.
+const CAUSES_SEEN: &[Fact<Dossier>] = &[
+    gre::DROPPED_BY_FIREWALL,
+    gre::ICMP_ERROR,
+    gre::NO_RECEIVER_HERE,
+    gre::IP_REFUSED,
+    gre::NO_ROUTE,
+    logs::GRE_SEND_REFUSED,
+];
 
 pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     // This host itself: the kernel names the rule's place, or refuses the daemon's send().
@@ -59,14 +70,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
         code: "gre.blocked_inbound",
         all: &[control::CALL_ACCEPTED, lcp::SERVER_ASKS_AND_ASKS],
         silent: &[gre::ANY_FROM_CLIENT],
-        unless: &[
-            gre::DROPPED_BY_FIREWALL,
-            gre::ICMP_ERROR,
-            gre::NO_RECEIVER_HERE,
-            gre::IP_REFUSED,
-            gre::NO_ROUTE,
-            logs::GRE_SEND_REFUSED,
-        ],
+        unless: CAUSES_SEEN,
         supports: &[control::CONTROL_ANSWERS, control::CLIENT_GAVE_UP, gre::NOT_LOST_HERE, logs::LCP_TIMEOUT],
         against: &[control::LCP_OPEN_AT_CLIENT],
         confidence: Confidence::Medium,
@@ -83,14 +87,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     Rule {
         code: "gre.blocked_inbound",
         all: &[gre::CLIENT_FELL_SILENT],
-        unless: &[
-            gre::DROPPED_BY_FIREWALL,
-            gre::ICMP_ERROR,
-            gre::NO_RECEIVER_HERE,
-            gre::IP_REFUSED,
-            gre::NO_ROUTE,
-            logs::GRE_SEND_REFUSED,
-        ],
+        unless: CAUSES_SEEN,
         over: &[gre::CLIENT_IS_BACK],
         supports: &[lcp::ECHO_UNANSWERED, gre::NOT_LOST_HERE],
         against: &[control::ECHO_UNANSWERED],
