@@ -24,8 +24,9 @@ impl std::fmt::Display for Frame {
     }
 }
 
-/// Codes in pppd's words and in the agent's.
-const CODES: [(&str, &str); 17] = [
+/// Codes in pppd's words and in the agent's. Not LCP's echoes: with a single `debug`, pppd leaves out those of a
+/// link that is up.
+const CODES: [(&str, &str); 15] = [
     ("ConfReq", "configure_request"),
     ("ConfAck", "configure_ack"),
     ("ConfNak", "configure_nak"),
@@ -34,8 +35,6 @@ const CODES: [(&str, &str); 17] = [
     ("TermAck", "terminate_ack"),
     ("CodeRej", "code_reject"),
     ("ProtRej", "protocol_reject"),
-    ("EchoReq", "echo_request"),
-    ("EchoRep", "echo_reply"),
     ("DiscReq", "discard_request"),
     ("ResetReq", "reset_request"),
     ("ResetAck", "reset_ack"),
@@ -73,7 +72,6 @@ fn of_dump(text: &str) -> Option<(bool, Frame)> {
     }
     let content = words.next().unwrap_or_default();
     let content = match *code {
-        "echo_request" | "echo_reply" => vec![format!("magic {}", hex(content.strip_prefix("magic=")?)?)],
         // Proofs and messages are masked; the name is not.
         "challenge" | "response" => {
             let (_, name) = content.split_once("name = \"")?;
@@ -139,7 +137,7 @@ fn of_event(body: &Value) -> Option<(bool, Frame)> {
     let text = |name: &str| body[name].as_str();
     let (protocol, code, id) = (text("protocol")?, text("code")?, body["id"].as_u64()?);
     let content = match code {
-        "echo_request" | "echo_reply" => vec![format!("magic {}", body["magic"])],
+        "echo_request" | "echo_reply" => return None,
         "challenge" | "response" => vec![format!("name {}", text("name")?)],
         code if code.starts_with("configure_") => {
             body["options"].as_array().into_iter().flatten().map(option_of_event).collect()
@@ -259,7 +257,7 @@ mod tests {
 
     #[test]
     fn both_say_the_same() {
-        assert_eq!(agrees(&run("", ""), LOG), Ok("5 frames".into()));
+        assert_eq!(agrees(&run("", ""), LOG), Ok("4 frames".into()));
     }
 
     #[test]
@@ -269,7 +267,7 @@ mod tests {
             ("128_bit", "40_bit", "the wire ccp configure_request 2 [mppe {\"40_bit\", \"stateless\"}]"),
             ("08dd", "18dd", "identifier 91bc:e41f:1998:08dd"),
             (r#""id":14"#, r#""id":15"#, "the wire chap response 15"),
-            (r#""code":"echo_request""#, r#""code":"none""#, "the wire lcp none 0"),
+            (r#""code":"echo_request""#, r#""code":"none""#, "pppd says 2 frames, the wire 3: lcp none 0"),
             (r#""protocol":"chap","code""#, r#""protocol":"chap","cod""#, "pppd says 2 frames, the wire 1"),
         ] {
             let error = agrees(&run(from, to), LOG).unwrap_err();

@@ -15,6 +15,9 @@ use crate::wire::ppp::{Frame, Protocol, chap, eap, pap};
 /// Refusals remembered for each protocol.
 const MAX_REFUSED: usize = 8;
 
+/// A Terminate-Request: when, whose, and its reason.
+pub(in crate::finding) type Terminated = (Timestamp, Party, Option<TerminateReason>);
+
 /// The configure packets of one protocol, by who sent them.
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Exchange {
@@ -23,7 +26,9 @@ pub(in crate::finding) struct Exchange {
     /// By who refused.
     pub(in crate::finding) refusals: PerParty<Seldom<Refusals>>,
     /// Why an end closed the layer.
-    pub(in crate::finding) terminated: Option<Box<(Timestamp, Party, Option<TerminateReason>)>>,
+    pub(in crate::finding) terminated: Option<Box<Terminated>>,
+    /// Why the other end closed it, too: it had not heard yet, and may have another reason.
+    terminated_too: Option<Box<Terminated>>,
     /// Requests of either end were acknowledged.
     pub(in crate::finding) opened: Option<Timestamp>,
     granted: PerParty<bool>,
@@ -33,6 +38,11 @@ impl Exchange {
     /// Whether `party` has answered a request of the other in any way.
     pub(in crate::finding) fn answers_of(&self, party: Party) -> u32 {
         self.acks.of(party).count + self.refusals.of(party).count()
+    }
+
+    /// The first Terminate-Request of each end.
+    pub(in crate::finding) fn terminations(&self) -> impl Iterator<Item = &Terminated> {
+        [&self.terminated, &self.terminated_too].into_iter().filter_map(Option::as_deref)
     }
 
     fn take<O>(&mut self, at: Timestamp, sender: Party, body: &Body<O>, name: impl Fn(&O) -> String) {
@@ -59,7 +69,10 @@ impl Exchange {
                 refusals.name(options, name);
             }
             Body::TerminateRequest { reason } => {
-                self.terminated.get_or_insert_with(|| Box::new((at, sender, reason.clone())));
+                let this = || Box::new((at, sender, reason.clone()));
+                if self.terminated.get_or_insert_with(this).1 != sender {
+                    self.terminated_too.get_or_insert_with(this);
+                }
             }
             _ => {}
         }

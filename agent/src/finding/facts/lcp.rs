@@ -4,6 +4,7 @@ use super::times;
 use crate::event::Party;
 use crate::finding::dossier::{Dossier, the};
 use crate::finding::fact::Reading;
+use crate::time::Timestamp;
 use crate::wire::ppp::cp::TerminateReason;
 
 /// Requests without an answer that are no chance any more: pppd sends one every 3 s.
@@ -15,7 +16,7 @@ const ENOUGH_WAITED_NS: u64 = 1_500_000_000;
 const ENOUGH_REFUSALS: u32 = 4;
 
 /// The reason that an end of the link gives when it closes it.
-pub(in crate::finding) fn termination(call: &Dossier) -> Option<(crate::time::Timestamp, Party, String)> {
+pub(in crate::finding) fn termination(call: &Dossier) -> Option<(Timestamp, Party, String)> {
     call.lcp.exchange.terminated.as_deref().map(|(at, by, reason)| {
         let words = match reason {
             Some(TerminateReason::Text(text)) => format!("\"{text}\""),
@@ -26,20 +27,28 @@ pub(in crate::finding) fn termination(call: &Dossier) -> Option<(crate::time::Ti
     })
 }
 
-/// Whether an end closes the link with one of these texts.
-pub(in crate::finding) fn terminated_with(call: &Dossier, texts: &[&str]) -> Reading {
-    let found = call.lcp.exchange.terminated.as_deref().and_then(|(at, by, reason)| match reason {
+/// When an end closes the link with one of these texts, which end, and the whole text.
+pub(in crate::finding) fn termination_with<'a>(
+    call: &'a Dossier,
+    texts: &[&str],
+) -> Option<(Timestamp, Party, &'a str)> {
+    call.lcp.exchange.terminations().find_map(|(at, by, reason)| match reason {
         Some(TerminateReason::Text(text)) if texts.iter().any(|part| text.contains(part)) => {
-            Some((*at, format!("Terminate-Request of {}: \"{text}\"", the(*by))))
+            Some((*at, *by, text.as_str()))
         }
         _ => None,
-    });
-    Reading::of(found)
+    })
+}
+
+/// Whether an end closes the link with one of these texts.
+pub(in crate::finding) fn terminated_with(call: &Dossier, texts: &[&str]) -> Reading {
+    let found = termination_with(call, texts);
+    Reading::of(found.map(|(at, by, text)| (at, format!("Terminate-Request of {}: \"{text}\"", the(by)))))
 }
 
 /// Whether an end closes the link with one of these error codes of Microsoft.
 pub(in crate::finding) fn terminated_with_code(call: &Dossier, codes: &[u32]) -> Reading {
-    let found = call.lcp.exchange.terminated.as_deref().and_then(|(at, by, reason)| match reason {
+    let found = call.lcp.exchange.terminations().find_map(|(at, by, reason)| match reason {
         Some(TerminateReason::Microsoft { error, .. }) if codes.contains(error) => {
             Some((*at, format!("Terminate-Request of {}: Microsoft error {error}", the(*by))))
         }

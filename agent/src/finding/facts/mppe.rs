@@ -2,7 +2,7 @@
 
 use pptpscope_common::drop::Reason;
 
-use super::lcp::{terminated_with, terminated_with_code};
+use super::lcp::{terminated_with, terminated_with_code, termination_with};
 use super::times;
 use crate::event::Party;
 use crate::event::mppe::StallState;
@@ -38,6 +38,14 @@ fn both(call: &Dossier, differ: fn(MppeBits, MppeBits) -> bool) -> Reading {
     Reading::of(at.filter(|_| is_so).map(|at| (at, format!("client {client}, server {server}"))))
 }
 
+/// What pppd says to its peer when it finds no MPPE in its kernel, or no keys.
+const NOT_AVAILABLE_TEXT: &str = "MPPE required but not available";
+
+/// Which end says that its kernel has no MPPE.
+pub(in crate::finding) fn told_of_kernel(call: &Dossier) -> Option<Party> {
+    termination_with(call, &[NOT_AVAILABLE_TEXT]).map(|(_, by, _)| by)
+}
+
 facts! { Dossier;
     REJECTED_BY_CLIENT: Negotiation, "the client refuses MPPE" => |call| {
         let refused = call.lcp.protocol_rejects.client.iter().find(|(_, protocol)| *protocol == Protocol::Ccp);
@@ -54,14 +62,15 @@ facts! { Dossier;
     DEMANDED: Negotiation, "an end closes the link because encryption is missing" => |call| {
         terminated_with(call, &["MPPE required but peer", "MPPE disabled", "MPPE required"])
     };
+    // pppd says the same words when there are no keys: it came without MS-CHAP, or not at all, to CCP.
     KERNEL_TOLD: Negotiation, "an end says that its kernel has no MPPE" => |call| {
-        if WITHOUT_KEYS.read(call).is_seen() {
+        if WITHOUT_KEYS.read(call).is_seen() || call.auth.accepted.is_none() {
             return Reading::Silent;
         }
-        terminated_with(call, &["MPPE required but not available"])
+        terminated_with(call, &[NOT_AVAILABLE_TEXT])
     };
     NOT_AVAILABLE: Negotiation, "an end closes the link because it cannot encrypt" => |call| {
-        terminated_with(call, &["MPPE required but not available"])
+        terminated_with(call, &[NOT_AVAILABLE_TEXT])
     };
     WITHOUT_KEYS: Negotiation, "the client was authenticated by a protocol that gives no keys" => |call| {
         let without = call.auth.agreed.as_ref().filter(|method| {

@@ -1,7 +1,7 @@
 //! `mppe.*`: encryption.
 
 use crate::event::finding::Confidence;
-use crate::finding::dossier::Dossier;
+use crate::finding::dossier::{Dossier, the};
 use crate::finding::facts::{gre, logs, mppe, radius};
 use crate::finding::rule::Rule;
 
@@ -11,11 +11,8 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
         any: &[logs::MPPE_NO_KERNEL, mppe::KERNEL_TOLD],
         supports: &[mppe::REJECTED_BY_SERVER],
         confidence: Confidence::High,
-        say: |call| match call.lcp.exchange.terminated.as_deref() {
-            Some((_, by, _)) => format!(
-                "The kernel of {} has no MPPE, and encryption is required.",
-                crate::finding::dossier::the(*by)
-            ),
+        say: |call| match mppe::told_of_kernel(call) {
+            Some(by) => format!("The kernel of {} has no MPPE, and encryption is required.", the(by)),
             None => "The kernel has no MPPE, and encryption is required.".into(),
         },
         ..Rule::BLANK

@@ -359,6 +359,28 @@ fn an_authentication_that_gives_no_keys_is_no_missing_kernel() {
 }
 
 #[test]
+fn an_end_that_could_not_authenticate_says_nothing_about_its_kernel() {
+    let mut script = Script::new();
+    script.connect();
+    script.call();
+    let asked = vec![lcp::LcpOption::AuthenticationProtocol { method: lcp::AuthenticationMethod::MsChapV2 }];
+    let mine = vec![lcp::LcpOption::MagicNumber { magic: 5 }];
+    let frame = |id, body| Frame::Lcp(lcp::Packet { id, body });
+    script.frame(Party::Server, frame(1, ConfigureRequest { options: asked.clone() }));
+    script.frame(Party::Client, frame(1, ConfigureReject { options: asked }));
+    script.frame(Party::Server, frame(2, ConfigureRequest { options: Vec::new() }));
+    script.frame(Party::Client, frame(2, ConfigureAck { options: Vec::new() }));
+    script.frame(Party::Client, frame(1, ConfigureRequest { options: mine.clone() }));
+    script.frame(Party::Server, frame(1, ConfigureAck { options: mine }));
+    // The client demands MPPE and finds no keys; the server has found that nobody proved who he is.
+    terminate(&mut script, Party::Client, "MPPE required but not available");
+    terminate(&mut script, Party::Server, "peer refused to authenticate");
+    hang_up(&mut script, Party::Server);
+    assert!(last(&script, "auth.protocol_mismatch").primary, "{:?}", said(&script));
+    assert!(!said(&script).iter().any(|word| word.contains("kernel_missing")), "{:?}", said(&script));
+}
+
+#[test]
 fn requests_that_come_all_at_once_have_not_waited() {
     let mut script = Script::new();
     script.connect();
