@@ -204,6 +204,9 @@ impl Correlator {
             What::Log(log) => self.log_line(at, observation.clock, log, out),
             What::Process(process) => self.process(*process),
         }
+        if self.may_release(observation) {
+            self.release_held(at, out);
+        }
         self.directory.read(out.get(said..).unwrap_or_default());
         self.conclude(said, out);
     }
@@ -230,6 +233,7 @@ impl Correlator {
         self.report_abuse(now, false, out);
         self.adopt_strangers(now, out);
         self.radius_timeouts(now, out);
+        self.release_held(now, out);
         self.search_groups(now);
         if let Some((due, wait)) = self.next_search
             && due <= now
@@ -256,6 +260,7 @@ impl Correlator {
         self.report_moved(now, true, out);
         self.report_abuse(now, true, out);
         self.radius_finish(now, out);
+        self.release_all(out);
         self.end_closing_groups(out);
         self.conclude(from, out);
         self.findings.finish(now, out);

@@ -18,7 +18,7 @@ use crate::{agent, paths};
 const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
 
 /// What is fuzzed: the names of `fuzz/fuzz_targets`.
-const TARGETS: [&str; 6] = ["ppp", "packet", "stream", "radius", "capture", "recording"];
+const TARGETS: [&str; 7] = ["ppp", "packet", "stream", "radius", "capture", "recording", "log"];
 
 /// `cargo xtask fuzz`.
 #[derive(Args)]

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::command::{line, output};
 use crate::console::{Style, outcome, paint, progress, seconds};
 use crate::lab::qemu::Accel;
+use crate::lab::run::Played;
 use crate::lab::{self, Lab, MachineArguments};
 use crate::{agent, fuzz, package, paths, setup};
 
@@ -48,20 +49,23 @@ enum Step {
 }
 
 /// What passed and what did not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Tally {
     passed: u64,
     failed: u64,
+    /// What failed, where a name helps: the end of the output says it once more.
+    names: Vec<String>,
 }
 
 impl Tally {
     fn one(passed: bool) -> Self {
-        if passed { Self { passed: 1, failed: 0 } } else { Self { passed: 0, failed: 1 } }
+        Self { passed: u64::from(passed), failed: u64::from(!passed), names: Vec::new() }
     }
 
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.names.extend(other.names);
     }
 }
 
@@ -95,7 +99,13 @@ pub(crate) fn test(arguments: &Arguments) -> Result<bool> {
             tally.passed,
             tally.failed
         ));
+        if tally.failed > 0 && tally.names.is_empty() {
+            total.names.push(name);
+        }
         total.add(tally);
+    }
+    for name in &total.names {
+        println!("{} {name}", paint(Style::Bad, "FAILED"));
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(total.failed == 0)
@@ -138,6 +148,9 @@ fn unit() -> Result<Tally> {
         if let Some(summary) = summary(&text) {
             tally.add(summary);
         }
+        if let Some(name) = text.strip_suffix(" ... FAILED") {
+            tally.names.push(name.to_owned());
+        }
         println!("{text}");
     }
     if !child.wait()?.success() && tally.failed == 0 {
@@ -154,7 +167,7 @@ fn summary(line: &str) -> Option<Tally> {
         let (before, _) = rest.split_once(what)?;
         before.rsplit(' ').next()?.parse().ok()
     };
-    Some(Tally { passed: count(" passed")?, failed: count(" failed")? })
+    Some(Tally { passed: count(" passed")?, failed: count(" failed")?, names: Vec::new() })
 }
 
 fn schema() -> Result<Tally> {
@@ -176,8 +189,8 @@ fn schema() -> Result<Tally> {
     Ok(Tally::one(false))
 }
 
-/// How many scenarios that failed are played once more: more than this is no matter of load.
-const AGAIN_AT_MOST: usize = 3;
+/// How many scenarios that failed are played once more, a tenth of all: more than this is no matter of load.
+const AGAIN_AT_MOST: usize = 6;
 
 /// All scenarios. One that fails while guests compete for the processors is played once more, alone:
 /// what it tests must hold, but a slow machine may spoil the timing of a script. Both are told, and the
@@ -187,29 +200,30 @@ fn scenarios(jobs: u8) -> Result<Tally> {
     let lab = Lab::prepare(&machine)?;
     let series = machine.kernel.as_str();
     let played = lab::play_all(&lab, lab::project_runs(series, |_| true)?, None, jobs)?;
-    let failed: Vec<&str> =
-        played.iter().filter(|played| !played.passed).map(|played| played.scenario.as_str()).collect();
-    let mut tally = Tally { passed: (played.len() - failed.len()) as u64, failed: failed.len() as u64 };
+    let mut failed: Vec<Played> = played.iter().filter(|played| !played.passed).cloned().collect();
     if jobs > 1 && !failed.is_empty() && failed.len() <= AGAIN_AT_MOST {
-        progress(&format!("once more, alone: {}", failed.join(", ")));
-        for name in &failed {
-            let kept = lab::run_folder(&format!("{name}-first"), series);
+        progress("once more, alone");
+        for played in &failed {
+            let kept = lab::run_folder(&format!("{}-first", played.scenario), series);
             if kept.exists() {
                 fs::remove_dir_all(&kept).with_context(|| format!("cannot remove {}", kept.display()))?;
             }
-            let out = lab::run_folder(name, series);
+            let out = lab::run_folder(&played.scenario, series);
             fs::rename(&out, &kept).with_context(|| format!("cannot rename {}", out.display()))?;
         }
-        let runs = lab::project_runs(series, |scenario| failed.contains(&scenario.name.as_str()))?;
-        for again in lab::play_all(&lab, runs, None, 1)? {
-            if again.passed {
-                progress(&format!("{} failed beside another guest and passed alone", again.scenario));
-                tally.passed += 1;
-                tally.failed -= 1;
-            }
+        let is_one = |name: &str| failed.iter().any(|played| played.scenario == name);
+        let runs = lab::project_runs(series, |scenario| is_one(&scenario.name))?;
+        let again = lab::play_all(&lab, runs, None, 1)?;
+        for played in again.iter().filter(|played| played.passed) {
+            progress(&format!("{} failed beside another guest and passed alone", played.scenario));
         }
+        failed = again.into_iter().filter(|played| !played.passed).collect();
     }
-    Ok(tally)
+    Ok(Tally {
+        passed: (played.len() - failed.len()) as u64,
+        failed: failed.len() as u64,
+        names: failed.iter().flat_map(Played::failures).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -219,7 +233,7 @@ mod tests {
     #[test]
     fn reads_summaries_of_cargo_test() {
         let line = "test result: FAILED. 47 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.08s";
-        assert_eq!(summary(line), Some(Tally { passed: 47, failed: 3 }));
+        assert_eq!(summary(line), Some(Tally { passed: 47, failed: 3, names: Vec::new() }));
         assert_eq!(summary("test result: ok."), None);
         assert_eq!(summary("running 3 tests"), None);
     }

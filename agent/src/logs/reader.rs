@@ -76,8 +76,9 @@ pub struct Reader {
     speaker: Option<(Program, Option<u32>)>,
     /// Whether lines have stamps here.
     has_stamps: bool,
-    /// The line before, for `last message repeated`.
-    previous: Option<Log>,
+    /// The line before, for `last message repeated`; empty when that said nothing. It is understood once more
+    /// when it is needed, which is seldom.
+    previous: String,
     cursor: Option<String>,
 }
 
@@ -92,7 +93,7 @@ impl Reader {
             counts: Counts::default(),
             speaker: None,
             has_stamps: false,
-            previous: None,
+            previous: String::new(),
             cursor: None,
         }
     }
@@ -133,8 +134,7 @@ impl Reader {
         if text.starts_with('{') && (journal::is_entry(&text)) {
             return self.journal(&text, cut);
         }
-        let line = envelope::parse(&text);
-        self.take(line, cut)
+        self.take(envelope::parse(&text), &text, cut)
     }
 
     fn journal(&mut self, text: &str, cut: bool) -> Option<Observation> {
@@ -145,12 +145,14 @@ impl Reader {
         if entry.lossy {
             self.counts.not_utf8 += 1;
         }
-        let observation = self.take(entry.line(), cut);
+        // The journal counts no repetitions.
+        let observation = self.take(entry.line(), "", cut);
         self.cursor = entry.cursor;
         observation
     }
 
-    fn take(&mut self, line: Line<'_>, cut: bool) -> Option<Observation> {
+    /// Understands a line; `whole` is its text with the envelope.
+    fn take(&mut self, line: Line<'_>, whole: &str, cut: bool) -> Option<Observation> {
         if line.text.trim().is_empty() {
             self.counts.empty += 1;
             return None;
@@ -162,23 +164,11 @@ impl Reader {
         {
             return self.repeat(&line, times);
         }
-        let mut pid = line.pid;
-        let found = match line.program.or_else(|| line.ident.and_then(Program::of_ident)) {
-            Some(program) => Some(recognise::of_program(program, text)),
-            None if line.ident.is_some() => None,
-            None if self.goes_on(&line) => self.speaker.map(|(program, speaker)| {
-                pid = speaker;
-                recognise::of_program(program, text.trim_start())
-            }),
-            None => recognise::of_anybody(text),
-        };
-        // Linux speaks of everything: what the catalogue does not have of it is about other things.
-        let is_ours = |found: &Recognised<'_>| found.program != Program::Kernel || found.entry.is_some();
-        let Some(found) = found.filter(is_ours) else {
+        let Some((found, pid)) = self.found(&line, text) else {
             self.counts.foreign += 1;
             if has_envelope {
                 self.speaker = None;
-                self.previous = None;
+                self.previous.clear();
             }
             return None;
         };
@@ -189,8 +179,27 @@ impl Reader {
         } else {
             self.counts.unknown += 1;
         }
+        self.previous.clear();
+        self.previous.push_str(whole);
         let log = self.log(&line, pid, &found, text, times, cut);
         Some(self.observation(stamp, log))
+    }
+
+    /// What the text of a line is, and which process said it.
+    fn found<'a>(&self, line: &Line<'_>, text: &'a str) -> Option<(Recognised<'a>, Option<u32>)> {
+        let mut pid = line.pid;
+        let found = match line.program.or_else(|| line.ident.and_then(Program::of_ident)) {
+            Some(program) => recognise::of_program(program, text),
+            None if line.ident.is_some() => return None,
+            None if self.goes_on(line) => {
+                let (program, speaker) = self.speaker?;
+                pid = speaker;
+                recognise::of_program(program, text.trim_start())
+            }
+            None => recognise::of_anybody(text)?,
+        };
+        // Linux speaks of everything: what the catalogue does not have of it is about other things.
+        (found.program != Program::Kernel || found.entry.is_some()).then_some((found, pid))
     }
 
     /// Whether the line is the next of a message of several lines: it has no envelope where others have
@@ -205,7 +214,6 @@ impl Reader {
             Some(stamp) => self.last = stamp.at,
             None => self.counts.undated += 1,
         }
-        self.previous = Some(log.clone());
         Observation {
             at: self.last,
             clock: Clock::Log(quality),
@@ -216,13 +224,18 @@ impl Reader {
 
     /// `last message repeated 3 times`.
     fn repeat(&mut self, line: &Line<'_>, times: u32) -> Option<Observation> {
-        let Some(mut log) = self.previous.clone() else {
+        let previous = std::mem::take(&mut self.previous);
+        let said = envelope::parse(&previous);
+        let (_, text) = repeated(said.text);
+        let Some((found, pid)) = self.found(&said, text) else {
             self.counts.foreign += 1;
             return None;
         };
         let stamp = self.stamp(line.when);
         self.counts.recognised += 1;
-        log.times = times;
+        let log = self.log(&said, pid, &found, text, times, false);
+        // The next line may count on.
+        self.previous = previous;
         Some(self.observation(stamp, log))
     }
 

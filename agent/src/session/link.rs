@@ -52,6 +52,7 @@ impl Correlator {
         };
         self.emit(at, severity, serial, Body::PppNegotiation { ppp_negotiation }, out);
         if let (Some(frame), false) = (frame, copy) {
+            self.logs.note_magic(serial, sender, frame);
             self.follow_frame(at, serial, sender, frame, out);
         }
     }

@@ -9,6 +9,7 @@
 
 mod claims;
 mod group;
+mod held;
 mod lines;
 mod understand;
 
@@ -28,6 +29,7 @@ use crate::time::Timestamp;
 pub use claims::Offset;
 use claims::{Offsets, Recent};
 use group::Group;
+use held::Held;
 
 /// Groups held at most; the one that was silent for longest goes first.
 const MAX_GROUPS: usize = 16_384;
@@ -79,6 +81,10 @@ pub(super) struct Logs {
     recent: Recent,
     /// Workers that said they start pppd, and when; those that have theirs stay until their time is over.
     waiting: VecDeque<(Timestamp, Id)>,
+    /// Processes that may be of several of them.
+    held: VecDeque<Held>,
+    /// Magic numbers of servers, and their calls.
+    magics: VecDeque<(u32, Serial)>,
     /// A call was met that a group may be waiting for.
     search: bool,
     offsets: Offsets,
@@ -86,6 +92,23 @@ pub(super) struct Logs {
     of_call: BTreeMap<Serial, Id>,
     /// Ends of sessions that turned out to be part of another one.
     merged: Vec<Event>,
+}
+
+impl Logs {
+    /// Groups that such a process may belong to: a worker says that it starts pppd, and pppd comes within a moment.
+    fn waiting_groups(&self, at: Timestamp, log: &Log) -> Vec<Id> {
+        let fits = |id: &Id| {
+            let group = self.groups.get(id);
+            group.is_some_and(|group| group.host == log.host && group.waits_for(log))
+        };
+        if log.program == "pptp" {
+            let lately = self.ages.iter().rev().take_while(|(last, _)| at <= *last + START_WAIT);
+            lately.take(MAX_NEAR).map(|(_, id)| *id).filter(fits).collect()
+        } else {
+            let near = self.waiting.iter().filter(|(said, _)| at <= *said + START_WAIT);
+            near.map(|(_, id)| *id).filter(fits).collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +121,7 @@ impl Logs {
             && self.speakers.len() <= voices
             && voices <= self.groups.len() + understand::MAX_VOICES
             && self.waiting.len() <= MAX_WAITING
+            && held::is_bounded(&self.held)
             && self.parents.len() <= MAX_PARENTS
             && self.speakers.values().all(|id| self.groups.contains_key(id))
     }
@@ -119,6 +143,13 @@ impl Correlator {
 
     /// A line of a log.
     pub(super) fn log_line(&mut self, at: Timestamp, clock: Clock, log: &Log, out: &mut Vec<Event>) {
+        if !self.hold(at, clock, log) {
+            self.take_line(at, clock, log, out);
+        }
+    }
+
+    /// A line of a process of which is known whose it is, as far as it ever will be.
+    fn take_line(&mut self, at: Timestamp, clock: Clock, log: &Log, out: &mut Vec<Event>) {
         let quality = match clock {
             Clock::Log(quality) => quality,
             _ => Quality::NONE,
@@ -209,19 +240,8 @@ impl Correlator {
             // Its parent is known, and is none of ours.
             return None;
         }
-        // The worker says that it starts pppd, and pppd comes within a moment. Where several wait, the
-        // one that waits for longest is tried: what follows corrects it.
-        let lately = || self.logs.ages.iter().rev().take_while(|(last, _)| at <= *last + START_WAIT);
-        let fits = |id: &Id| {
-            let group = self.logs.groups.get(id);
-            group.is_some_and(|group| group.host == log.host && group.waits_for(log))
-        };
-        let waiting: Vec<Id> = if log.program == "pptp" {
-            lately().take(MAX_NEAR).map(|(_, id)| *id).filter(fits).collect()
-        } else {
-            let near = self.logs.waiting.iter().filter(|(said, _)| at <= *said + START_WAIT);
-            near.map(|(_, id)| *id).filter(fits).collect()
-        };
+        // Where several wait, the one that waits for longest is tried: what follows corrects it.
+        let waiting = self.logs.waiting_groups(at, log);
         let Some(first) = waiting.iter().min().copied() else { return self.neighbour(at, log) };
         let confidence = if waiting.len() > 1 { Confidence::Low } else { Confidence::Medium };
         Some((first, Join { key: Key::Time, confidence }))

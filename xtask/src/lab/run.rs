@@ -30,7 +30,7 @@ pub(crate) enum Progress<'a> {
 }
 
 /// A finished run; `result.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Played {
     /// Name of the scenario.
     pub(crate) scenario: String,
@@ -50,6 +50,19 @@ pub(crate) struct Played {
     pub(crate) boot_seconds: f64,
     /// From power-on to judgement.
     pub(crate) wall_seconds: f64,
+}
+
+/// Characters of a detail in a summary.
+const BRIEF: usize = 240;
+
+impl Played {
+    /// What failed, a line each, in brief.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = String> {
+        self.checks.iter().filter(|check| !check.passed).map(|check| {
+            let detail: String = check.detail.chars().take(BRIEF).collect();
+            format!("{}: {}: {detail}", self.scenario, check.name)
+        })
+    }
 }
 
 /// How the guest ended.

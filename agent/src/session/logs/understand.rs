@@ -127,7 +127,7 @@ impl Correlator {
     }
 
     /// The pppd with this id was taken to be of another worker. What it said goes with it.
-    fn move_process(&mut self, at: Timestamp, host: Option<&String>, pid: u32, to: Id) {
+    pub(super) fn move_process(&mut self, at: Timestamp, host: Option<&String>, pid: u32, to: Id) {
         let speaker = Speaker { host: host.cloned(), what: Voice::Pid(pid) };
         // Who says that it has had thousands of children is no worker.
         if self.logs.groups.get(&to).is_none_or(|group| group.voices.len() >= MAX_VOICES) {
