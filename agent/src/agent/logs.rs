@@ -25,7 +25,7 @@ impl Parents {
     fn of(&mut self, log: &Log, host: &str) -> Option<Process> {
         let pid = log.pid?;
         let is_here = log.host.as_deref().is_none_or(|name| host.split('.').next() == name.split('.').next());
-        if !is_here || !matches!(log.program.as_str(), "pppd" | "pptpd" | "pptp") {
+        if !is_here || !matches!(&*log.program, "pppd" | "pptpd" | "pptp") {
             return None;
         }
         let starts = log.message.as_ref().is_some_and(|message| message.id.contains("started"));

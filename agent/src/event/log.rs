@@ -1,5 +1,6 @@
 //! `log`: what the daemons say about a call.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -85,7 +86,7 @@ impl fmt::Display for Value {
 }
 
 /// The values of a message, by name.
-pub type Fields = BTreeMap<String, Value>;
+pub type Fields = BTreeMap<Cow<'static, str>, Value>;
 
 /// Where the time zone of a stamp comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -171,7 +172,7 @@ pub struct Log {
     /// The log that it is from.
     pub source: String,
     /// Program that wrote it.
-    pub program: String,
+    pub program: Cow<'static, str>,
     /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -180,7 +181,7 @@ pub struct Log {
     pub log_host: Option<String>,
     /// Id in the catalogue of messages; absent for a line that it does not have.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+    pub message: Option<Cow<'static, str>>,
     /// What the message is good for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,

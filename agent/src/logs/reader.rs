@@ -9,7 +9,7 @@ use super::catalogue::Program;
 use super::envelope::{self, Line, When, journal};
 use super::pattern::{Conversion, Piece};
 use super::recognise::{self, Recognised};
-use super::redact::redact;
+use super::redact::{is_harmless, redact};
 use super::time::{Resolver, Stamp};
 use crate::event::log::{Fields, Quality, Value, Zone};
 use crate::observation::log::{Dump, Log, MAX_TEXT, Message};
@@ -271,7 +271,7 @@ impl Reader {
         Log {
             source: self.source.clone(),
             host: line.host.map(|host| shown(host).0),
-            program: found.program.name().to_owned(),
+            program: Cow::Borrowed(found.program.name()),
             pid,
             message: message(found, text),
             text: text_kept,
@@ -290,24 +290,25 @@ fn message(found: &Recognised<'_>, text: &str) -> Option<Message> {
         Piece::Literal(_) => None,
     });
     let dump = found.dump(text);
+    let is_harmless = is_harmless(text);
     for ((name, conversion), value) in entry.fields.iter().zip(conversions).zip(found.values.as_slice()) {
         // Values of this name are not for anybody's eyes.
         if name.starts_with("secret") || found.is_dump {
             continue;
         }
-        let value = redact(None, value);
-        fields.insert((*name).to_owned(), typed(conversion, without_password(found, name, &value)));
+        let value = if is_harmless { Cow::Borrowed(*value) } else { redact(None, value) };
+        fields.insert(Cow::Borrowed(*name), typed(conversion, without_password(found, name, &value)));
     }
-    let named = |name: &str, value: Option<Value>, fields: &mut Fields| {
+    let named = |name: &'static str, value: Option<Value>, fields: &mut Fields| {
         if let Some(value) = value {
-            fields.entry(name.to_owned()).or_insert(value);
+            fields.entry(Cow::Borrowed(name)).or_insert(value);
         }
     };
     named("interface", found.interface.map(|name| Value::Text(shown(name).0)), &mut fields);
     named("request", found.request.map(Value::Unsigned), &mut fields);
     named("module", found.module.map(|name| Value::Text(shown(name).0)), &mut fields);
     Some(Message {
-        id: entry.id.to_string(),
+        id: Cow::Borrowed(&entry.id),
         class: entry.class,
         level: entry.level,
         fields,

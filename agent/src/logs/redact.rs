@@ -1,6 +1,9 @@
 //! Secrets that daemons write into their logs, taken out before a text is kept.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 
 use super::catalogue::Program;
 
@@ -15,9 +18,11 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
     if has_hash(text) {
         out = Cow::Owned(without_hashes(text));
     }
-    if let Some(at) = after_password(&out) {
+    let mut from = 0;
+    while let Some(at) = after_password(&out, from) {
         let masked = mask_value(&out, at);
         out = Cow::Owned(masked);
+        from = at;
     }
     match program {
         Some(Program::FreeRadius) => {
@@ -34,6 +39,13 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
         _ => {}
     }
     out
+}
+
+/// Whether there is nothing in the text, nor in any part of it, that [`redact`] would take out of a value.
+pub(super) fn is_harmless(text: &str) -> bool {
+    !has_hash(text)
+        && !NAMES.as_ref().is_some_and(|names| names.is_match(text))
+        && !text.contains("keys: master: ")
 }
 
 /// Where in `[user/password]` of FreeRADIUS's verdicts the password is.
@@ -87,12 +99,17 @@ fn without_hashes(text: &str) -> String {
     out
 }
 
-/// Where the value behind `password`, `shared secret` or their like begins.
-fn after_password(text: &str) -> Option<usize> {
-    const NAMES: [&str; 3] = ["assword", "shared secret", "ASSWORD"];
+/// `password`, `shared secret` and their like.
+static NAMES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(["assword", "shared secret", "ASSWORD"]).ok());
+
+/// Where the first value behind one of [`NAMES`] begins, from `from` on.
+fn after_password(text: &str, from: usize) -> Option<usize> {
     const BETWEEN: [&str; 6] = [" = ", "=", ": ", " := ", " \"", ":"];
-    NAMES.iter().find_map(|name| {
-        let behind = text.find(name)? + name.len();
+    // Three fixed texts always make an automaton.
+    let mut names = NAMES.as_ref()?.find_iter(text.get(from..)?);
+    names.find_map(|name| {
+        let behind = from + name.end();
         let rest = text.get(behind..)?;
         let between = BETWEEN.iter().find(|between| rest.starts_with(**between))?;
         // A quotation mark belongs to the value.
@@ -152,6 +169,22 @@ mod tests {
             redact(Some(Program::Kernel), "mppe_decompress[0]: keys: master: 00112233 initial session: 44"),
             "mppe_decompress[0]: keys: ***"
         );
+    }
+
+    #[test]
+    fn every_value_that_may_hold_a_secret_is_looked_at() {
+        for (text, secret) in [
+            ("<00112233445566778899aabbccddeeff>", "00112233445566778899aabbccddeeff"),
+            ("a password was given; password = geheim", "geheim"),
+            ("password=\"one\", old password=\"two\"", "two"),
+            ("shared secret: s3cret", "s3cret"),
+            ("keys: master: 001122", "001122"),
+        ] {
+            assert!(!is_harmless(text) && !redact(None, text).contains(secret), "{text}");
+        }
+        for text in ["Connect: ppp0 <--> /dev/pts/1", "sent [LCP EchoReq id=0x3 magic=0x12345678]"] {
+            assert!(is_harmless(text) && redact(None, text) == text, "{text}");
+        }
     }
 
     #[test]

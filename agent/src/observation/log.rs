@@ -1,5 +1,7 @@
 //! A line of a log, or a record of an event log, as an observation.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::event::log::{Class, Fields, Level, Quality, Value, Zone};
@@ -16,7 +18,7 @@ pub struct Log {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Program, by the name that the catalogue has for it (`pppd`, `pptpd`, `accel-ppp`, ...).
-    pub program: String,
+    pub program: Cow<'static, str>,
     /// Process id that the line names, or that the journal knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -36,7 +38,7 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Id in the catalogue.
-    pub id: String,
+    pub id: Cow<'static, str>,
     /// What it is good for.
     pub class: Class,
     /// How the program rates it.

@@ -191,7 +191,7 @@ impl Correlator {
             return None;
         }
         let speaker = speaker_of(log);
-        let id = log.message.as_ref().map_or("", |message| message.id.as_str());
+        let id = log.message.as_ref().map_or("", |message| &*message.id);
         let known = self.logs.speakers.get(&speaker).copied().filter(|group| {
             // A new process with the id of an old one.
             let group = self.logs.groups.get(group);

@@ -54,7 +54,7 @@ pub(super) fn observation(
     let log = Log {
         source: options.source.clone(),
         host: (!record.computer.is_empty()).then(|| text::escape(record.computer.as_bytes())),
-        program: program.to_owned(),
+        program: program.to_owned().into(),
         pid: record.pid,
         message: Some(message),
         text: text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("").to_owned(),
@@ -100,7 +100,7 @@ fn event_message(program: &str, record: &Record, fields: &mut Fields) -> (Messag
         }
     }
     let message = Message {
-        id: format!("windows.{}.{}", program.to_ascii_lowercase(), record.id),
+        id: format!("windows.{}.{}", program.to_ascii_lowercase(), record.id).into(),
         class: event.map_or(Class::Other, |event| event.class),
         level: event.map_or(Level::Info, |event| event.level),
         fields: Fields::new(),
@@ -141,8 +141,8 @@ fn accounting_message(record: &Record, fields: &mut Fields) -> Message {
     }
     Message {
         id: match kind {
-            Some(kind) => format!("windows.ias.{}", kind.name),
-            None => format!("windows.ias.packet_{}", record.id),
+            Some(kind) => format!("windows.ias.{}", kind.name).into(),
+            None => format!("windows.ias.packet_{}", record.id).into(),
         },
         class: kind.map_or(Class::Other, |kind| kind.class),
         level: kind.map_or(Level::Info, |kind| kind.level),
@@ -166,7 +166,7 @@ fn explain(record: &Record, fields: &mut Fields) {
     {
         let code = u32::from_le_bytes(*bytes);
         if record.binary.len() == 4 && RAS_ERRORS.contains(&code) {
-            fields.insert("ras_error".to_owned(), Value::Unsigned(code.into()));
+            fields.insert("ras_error".into(), Value::Unsigned(code.into()));
         }
     }
     let code = |fields: &Fields, name: &str| u32::try_from(fields.get(name)?.as_u64()?).ok();
@@ -204,7 +204,7 @@ fn text_of(record: &Record, message: &Message, template: Option<&str>, fields: &
     let value = |name: &str| fields.get(name).map(ToString::to_string);
     let words = ["user", "client_address", "tunnel_address", "nps_reason_meaning"];
     let known: Vec<String> = words.iter().filter_map(|name| value(name)).collect();
-    let meaning = value("meaning").unwrap_or_else(|| message.id.clone());
+    let meaning = value("meaning").unwrap_or_else(|| message.id.to_string());
     if known.is_empty() { meaning } else { format!("{meaning}: {}", known.join(", ")) }
 }
 
@@ -224,14 +224,14 @@ fn insert(fields: &mut Fields, name: &str, value: &str) {
         None => value.parse().ok(),
     };
     let value = number.map_or_else(|| Value::Text(text::escape(value.as_bytes())), Value::Unsigned);
-    fields.insert(name.to_owned(), value);
+    fields.insert(name.to_owned().into(), value);
 }
 
 /// Sets the CoID, which joins the events of client, server and NPS about one call.
 fn insert_guid(fields: &mut Fields, guid: &str) {
     match uuid::Uuid::try_parse(guid) {
         Ok(guid) if !guid.is_nil() => {
-            fields.insert("coid".to_owned(), Value::Text(guid.to_string()));
+            fields.insert("coid".into(), Value::Text(guid.to_string()));
         }
         _ => {
             fields.remove("coid");

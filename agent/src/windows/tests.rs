@@ -48,7 +48,7 @@ fn field(log: &Log, name: &str) -> String {
 /// The denial of [`denied`], whichever format it came in.
 fn assert_denied(log: &Log) {
     let message = log.message.as_ref().unwrap();
-    assert_eq!((message.id.as_str(), message.class), ("windows.remoteaccess.20271", Class::Cause));
+    assert_eq!((&*message.id, message.class), ("windows.remoteaccess.20271", Class::Cause));
     assert_eq!(field(log, "user"), "EXAMPLE\\alice");
     assert_eq!(field(log, "client_address"), "192.0.2.10");
     assert_eq!(field(log, "coid"), "6d9f17c2-0a1b-4c2d-8e3f-0123456789ab");
@@ -70,7 +70,7 @@ fn xml_of_wevtutil_has_no_root() {
     assert_eq!((reading.records, reading.unrelated, reading.damaged, &reading.problem), (2, 1, 0, &None));
     let [(at, log)] = logs(&reading).try_into().unwrap();
     assert_eq!(at, "2026-03-23T19:40:08.225301000Z");
-    assert_eq!((log.program.as_str(), log.host.as_deref()), ("RemoteAccess", Some("vpn1.example.com")));
+    assert_eq!((&*log.program, log.host.as_deref()), ("RemoteAccess", Some("vpn1.example.com")));
     assert_denied(&log);
     assert_codes(&log);
     assert!(

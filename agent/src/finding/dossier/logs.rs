@@ -32,8 +32,8 @@ impl Logs {
         }
         self.lines.push(LogLine {
             at,
-            program: log.program.clone(),
-            id: id.clone(),
+            program: log.program.to_string(),
+            id: id.to_string(),
             class: log.class.unwrap_or(Class::Other),
             text: log.text.clone(),
             fields: log.fields.clone(),

@@ -32,9 +32,9 @@ fn a_line_becomes_an_observation() {
         (1_000_000_000, Zone::Assumed, true)
     );
     let log = log(&seen);
-    assert_eq!((log.program.as_str(), log.pid, log.host.as_deref()), ("pppd", Some(1234), Some("vpn")));
+    assert_eq!((&*log.program, log.pid, log.host.as_deref()), ("pppd", Some(1234), Some("vpn")));
     let message = log.message.as_ref().unwrap();
-    assert_eq!((message.id.as_str(), message.class), ("pppd.no_response_to_echo_requests", Class::Cause));
+    assert_eq!((&*message.id, message.class), ("pppd.no_response_to_echo_requests", Class::Cause));
     assert_eq!(message.fields["count"], Value::Unsigned(4));
 }
 
@@ -124,5 +124,5 @@ fn a_line_that_goes_on_belongs_to_the_one_before() {
     let mut reader = reader();
     reader.line(b"Nov 26 20:31:31 vpn pptpd[7]: CTRL: Reaping child PPP[12]").unwrap();
     let seen = reader.line(b"\tGRE: Bad checksum from pppd.").unwrap();
-    assert_eq!((log(&seen).pid, log(&seen).program.as_str()), (Some(7), "pptpd"));
+    assert_eq!((log(&seen).pid, &*log(&seen).program), (Some(7), "pptpd"));
 }

@@ -196,7 +196,7 @@ impl Correlator {
 
     /// Takes a sample of the difference of the clocks where the wire saw the same event.
     pub(super) fn compare_clocks(&mut self, at: Timestamp, quality: Quality, id: Id, log: &Log) {
-        let Some(message) = log.message.as_ref().map(|message| message.id.as_str()) else { return };
+        let Some(message) = log.message.as_ref().map(|message| &*message.id) else { return };
         if quality.resolution_ns == 0 {
             return;
         }

@@ -171,7 +171,7 @@ impl Group {
         if self.ended || self.closing || self.phases.is_ending() {
             return false;
         }
-        match log.program.as_str() {
+        match &*log.program {
             "pppd" => self.starts_pppd && !self.has("pppd"),
             // pptp-linux has two processes, which pppd starts, or which start pppd.
             "pptp" => self.has("pppd") && !self.has("pptpd"),

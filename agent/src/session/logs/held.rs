@@ -46,7 +46,7 @@ impl Held {
     fn add(&mut self, at: Timestamp, clock: Clock, log: &Log) {
         if let Some(message) = &log.message {
             let address = |name: &str| message.fields.get(name).and_then(Value::as_address);
-            match message.id.as_str() {
+            match &*message.id {
                 lines::PPPD_NUMBER => self.number = address("number"),
                 lines::PPPD_REMOTE => self.remote = address("remote_address"),
                 lines::PPPD_STARTED => self.is_over |= !self.lines.is_empty(),

@@ -46,7 +46,7 @@ pub(super) const REFUSED: [&str; 10] = [
 
 /// Whether the line is said by a process that serves one call.
 pub(super) fn is_of_a_call(log: &Log) -> bool {
-    match log.program.as_str() {
+    match &*log.program {
         "pppd" | "pptp" => true,
         // The manager serves all of them. The queue of a worker says what it does without a prefix.
         "pptpd" => {

@@ -22,7 +22,7 @@ impl Correlator {
         let text = |name: &str| message.fields.get(name).and_then(Value::as_str);
         let address = |name: &str| message.fields.get(name).and_then(Value::as_address);
         let number = |name: &str| message.fields.get(name).and_then(Value::as_u64);
-        let right = match message.id.as_str() {
+        let right = match &*message.id {
             lines::WORKER_REAPS => {
                 number("pppd_pid").and_then(|pid| u32::try_from(pid).ok()).map(|pid| (pid, id))
             }
@@ -41,14 +41,14 @@ impl Correlator {
             }
         }
         let Some(group) = self.logs.groups.get_mut(&id) else { return };
-        if matches!(message.id.as_str(), lines::PPPD_NUMBER | lines::PPPD_REMOTE | lines::WORKER_REAPS) {
+        if matches!(&*message.id, lines::PPPD_NUMBER | lines::PPPD_REMOTE | lines::WORKER_REAPS) {
             group.guess = false;
         }
         if message.class == Class::Cause {
-            group.decisive.get_or_insert_with(|| message.id.clone());
+            group.decisive.get_or_insert_with(|| message.id.clone().into_owned());
         }
         group.note_frame(message);
-        match message.id.as_str() {
+        match &*message.id {
             lines::WORKER_STARTED => group.client = address("client"),
             lines::WORKER_CALL => {
                 group.starts_pppd = true;

@@ -14,9 +14,9 @@ const COID: &str = "6d9f17c2-0a1b-4c2d-8e3f-0123456789ab";
 /// Tells an event of Windows with these fields, seen at `at`, and gives what became of it.
 fn tell(script: &mut Script, at: Timestamp, fields: &[(&str, &str)]) -> Event {
     let value = |value: &str| Value::Text(value.to_owned());
-    let fields: Fields = fields.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
+    let fields: Fields = fields.iter().map(|(name, text)| ((*name).to_owned().into(), value(text))).collect();
     let id = "windows.remoteaccess.20271".to_owned();
-    let message = Message { id, class: Class::Cause, level: Level::Warning, fields, dump: None };
+    let message = Message { id: id.into(), class: Class::Cause, level: Level::Warning, fields, dump: None };
     let log = Log {
         source: "System.evtx".into(),
         host: None,

@@ -178,7 +178,7 @@ impl Story {
                 let meaning =
                     log.message.as_deref().and_then(meaning).filter(|_| log.class != Some(Class::Progress));
                 let meaning = meaning.map_or(String::new(), |meaning| format!("  ({meaning})"));
-                self.line(event.ts, log.program.clone(), format!("{}{meaning}", log.text));
+                self.line(event.ts, log.program.to_string(), format!("{}{meaning}", log.text));
             }
             _ => {}
         }
