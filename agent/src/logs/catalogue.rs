@@ -114,10 +114,11 @@ pub struct Error {
 /// The messages of one program.
 pub struct Catalogue {
     program: Program,
+    /// The one that says most first.
     entries: Vec<Entry>,
     /// Over the beginnings of the patterns that begin with text.
     beginnings: Option<AhoCorasick>,
-    /// For each needle of `beginnings`, the entries with it, the one that says most first.
+    /// For each needle of `beginnings`, the numbers of the entries with it.
     begin_with: Vec<Vec<u32>>,
     /// Over the longest texts of the others.
     insides: Option<AhoCorasick>,
@@ -163,7 +164,10 @@ impl Catalogue {
         Self::index(program, entries)
     }
 
-    fn index(program: Program, entries: Vec<Entry>) -> Self {
+    fn index(program: Program, mut entries: Vec<Entry>) -> Self {
+        // Of two that say as much, the later one.
+        entries.reverse();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.pattern.weight()));
         let mut beginnings = Needles::default();
         let mut insides = Needles::default();
         let mut same: HashMap<&str, usize> = HashMap::new();
@@ -179,8 +183,8 @@ impl Catalogue {
                 _ => insides.add(entry.pattern.longest(), number),
             }
         }
-        let (beginnings, begin_with) = beginnings.build(StartKind::Anchored, &entries);
-        let (insides, contain) = insides.build(StartKind::Unanchored, &entries);
+        let (beginnings, begin_with) = beginnings.build(StartKind::Anchored);
+        let (insides, contain) = insides.build(StartKind::Unanchored);
         Self { program, entries, beginnings, begin_with, insides, contain }
     }
 
@@ -204,7 +208,7 @@ impl Catalogue {
         text: &'a str,
     ) -> Option<(&Entry, Values<'a>)> {
         let automaton = automaton?;
-        let mut candidates = [(0usize, 0u32); MAX_CANDIDATES];
+        let mut candidates = [0u32; MAX_CANDIDATES];
         let mut count = 0;
         let mut state = OverlappingState::start();
         loop {
@@ -212,18 +216,17 @@ impl Catalogue {
             automaton.try_find_overlapping(input.clone(), &mut state).ok()?;
             let Some(found) = state.get_match() else { break };
             for number in groups.get(found.pattern().as_usize()).into_iter().flatten() {
-                let weight = self.entries.get(*number as usize).map_or(0, |entry| entry.pattern.weight());
                 if let Some(slot) = candidates.get_mut(count) {
-                    *slot = (weight, *number);
+                    *slot = *number;
                     count += 1;
                 }
             }
         }
         let candidates = candidates.get_mut(..count)?;
         if count > 1 {
-            candidates.sort_unstable_by(|a, b| b.cmp(a));
+            candidates.sort_unstable();
         }
-        candidates.iter().find_map(|(_, number)| {
+        candidates.iter().find_map(|number| {
             let entry = self.entries.get(*number as usize)?;
             Some((entry, entry.pattern.extract(text)?))
         })
@@ -251,11 +254,7 @@ impl Needles {
         }
     }
 
-    fn build(mut self, start: StartKind, entries: &[Entry]) -> (Option<AhoCorasick>, Vec<Vec<u32>>) {
-        let weight = |number: &u32| entries.get(*number as usize).map_or(0, |entry| entry.pattern.weight());
-        for group in &mut self.groups {
-            group.sort_by_key(|number| std::cmp::Reverse(weight(number)));
-        }
+    fn build(self, start: StartKind) -> (Option<AhoCorasick>, Vec<Vec<u32>>) {
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .start_kind(start)

@@ -267,13 +267,18 @@ impl Reader {
         times: u32,
         cut: bool,
     ) -> Log {
-        let (text_kept, shortened) = shown(&redact(Some(found.program), text));
+        let is_harmless = is_harmless(text);
+        let (text_kept, shortened) = match found.program {
+            // It has a way of its own to show passwords.
+            program if !is_harmless || program == Program::FreeRadius => shown(&redact(Some(program), text)),
+            _ => shown(text),
+        };
         Log {
             source: self.source.clone(),
             host: line.host.map(|host| shown(host).0),
             program: Cow::Borrowed(found.program.name()),
             pid,
-            message: message(found, text),
+            message: message(found, text, is_harmless),
             text: text_kept,
             cut: cut || shortened,
             times,
@@ -282,7 +287,7 @@ impl Reader {
 }
 
 /// The entry of the catalogue and its values.
-fn message(found: &Recognised<'_>, text: &str) -> Option<Message> {
+fn message(found: &Recognised<'_>, text: &str, is_harmless: bool) -> Option<Message> {
     let entry = found.entry?;
     let mut fields = Fields::new();
     let conversions = entry.pattern.pieces().iter().filter_map(|piece| match piece {
@@ -290,7 +295,6 @@ fn message(found: &Recognised<'_>, text: &str) -> Option<Message> {
         Piece::Literal(_) => None,
     });
     let dump = found.dump(text);
-    let is_harmless = is_harmless(text);
     for ((name, conversion), value) in entry.fields.iter().zip(conversions).zip(found.values.as_slice()) {
         // Values of this name are not for anybody's eyes.
         if name.starts_with("secret") || found.is_dump {

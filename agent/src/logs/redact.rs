@@ -31,7 +31,7 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
             }
         }
         Some(Program::Kernel) | None => {
-            if let Some(at) = out.find("keys: master: ") {
+            if let Some(at) = out.find(MASTER) {
                 let to = out.len();
                 out = Cow::Owned(splice(&out, at + "keys: ".len(), to));
             }
@@ -43,9 +43,7 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
 
 /// Whether there is nothing in the text, nor in any part of it, that [`redact`] would take out of a value.
 pub(super) fn is_harmless(text: &str) -> bool {
-    !has_hash(text)
-        && !NAMES.as_ref().is_some_and(|names| names.is_match(text))
-        && !text.contains("keys: master: ")
+    !has_hash(text) && !NAMES.as_ref().is_some_and(|names| names.is_match(text))
 }
 
 /// Where in `[user/password]` of FreeRADIUS's verdicts the password is.
@@ -99,14 +97,17 @@ fn without_hashes(text: &str) -> String {
     out
 }
 
+/// What the kernel shows the keys of MPPE behind.
+const MASTER: &str = "keys: master: ";
+
 /// `password`, `shared secret` and their like.
 static NAMES: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::new(["assword", "shared secret", "ASSWORD"]).ok());
+    LazyLock::new(|| AhoCorasick::new(["assword", "shared secret", "ASSWORD", MASTER]).ok());
 
 /// Where the first value behind one of [`NAMES`] begins, from `from` on.
 fn after_password(text: &str, from: usize) -> Option<usize> {
     const BETWEEN: [&str; 6] = [" = ", "=", ": ", " := ", " \"", ":"];
-    // Three fixed texts always make an automaton.
+    // A few fixed texts always make an automaton.
     let mut names = NAMES.as_ref()?.find_iter(text.get(from..)?);
     names.find_map(|name| {
         let behind = from + name.end();
