@@ -144,12 +144,20 @@ impl Correlator {
     /// A line of a log.
     pub(super) fn log_line(&mut self, at: Timestamp, clock: Clock, log: &Log, out: &mut Vec<Event>) {
         if !self.hold(at, clock, log) {
-            self.take_line(at, clock, log, out);
+            self.take_line(at, clock, log, None, out);
         }
     }
 
-    /// A line of a process of which is known whose it is, as far as it ever will be.
-    fn take_line(&mut self, at: Timestamp, clock: Clock, log: &Log, out: &mut Vec<Event>) {
+    /// A line of a process of which is known whose it is, as far as it ever will be; and what told so, where it had
+    /// to wait for that.
+    fn take_line(
+        &mut self,
+        at: Timestamp,
+        clock: Clock,
+        log: &Log,
+        told: Option<Join>,
+        out: &mut Vec<Event>,
+    ) {
         let quality = match clock {
             Clock::Log(quality) => quality,
             _ => Quality::NONE,
@@ -173,6 +181,7 @@ impl Correlator {
         if serial.is_none() && self.config.sessions_from_logs {
             self.follow_group(stated, id, out);
         }
+        let join = told.unwrap_or(join);
         let join = match self.logs.groups.get(&id).and_then(|group| group.call) {
             Some((_, joined)) if joined.confidence < join.confidence => joined,
             _ => join,

@@ -663,6 +663,22 @@ in_systemd() {
 	nsenter --target "$IN_SYSTEMD" --mount --pid --net --wd=/ -- "$@"
 }
 
+# doctor: the checklist of the server's host as it is now.
+doctor() {
+	step "doctor looks"
+	DOCTOR=$OUT/doctor-$((DOCTOR_RUNS += 1)).txt
+	on srv "$AGENT" doctor --client "$(client_address cli1)" >"$DOCTOR" 2>&1 || (($? == 1)) ||
+		fail "doctor ended with $?: $(tail -n 1 "$DOCTOR")"
+}
+
+# doctor_says STATUS CHECK [WORDS]: what the last run says of a check, and somewhere in its lines.
+doctor_says() {
+	local block
+	block=$(awk -v check="$2" '/^[a-z]/ { inside = $2 == check } inside' "$DOCTOR")
+	[[ $block = "$1 "* ]] || fail "doctor does not say $1 of $2 but: ${block:-nothing}"
+	[[ $block = *"${3:-}"* ]] || fail "doctor does not say '$3' of $2 but: $block"
+}
+
 # agent_kill: the agent vanishes without a word; agent_start may start another one.
 agent_kill() {
 	[[ -n ${AGENT_PID:-} ]] || return 0

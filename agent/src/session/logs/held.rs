@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::super::Correlator;
 use super::super::call::Serial;
 use super::{Id, Logs, Speaker, Voice, lines, speaker_of};
+use crate::event::log::{Confidence, Join, Key};
 use crate::event::{Event, Party};
 use crate::observation::log::{Log, Value};
 use crate::observation::{Clock, Observation, What};
@@ -77,8 +78,8 @@ fn magic_asked(frame: &Frame) -> Option<u32> {
 /// What becomes of the lines of a process.
 enum Fate {
     Wait,
-    /// They belong to this group.
-    To(Id),
+    /// They belong to this group, as this tells.
+    To(Id, Key),
     /// Nothing more is to be waited for.
     Release,
 }
@@ -115,7 +116,7 @@ impl Logs {
         }
         let by_magic = held.magic.and_then(|magic| self.call_with_magic(magic));
         if let Some(id) = by_magic.and_then(|serial| self.of_call.get(&serial).copied()) {
-            return Fate::To(id);
+            return Fate::To(id, Key::Frame);
         }
         let Some((_, _, first)) = held.lines.first() else { return Fate::Release };
         let candidates = self.waiting_groups(held.since, first);
@@ -127,9 +128,13 @@ impl Logs {
             let first = found.next()?;
             found.next().is_none().then_some(first)
         };
-        let by_number = held.number.and_then(|number| only(&|group| group.client == Some(number)));
-        let by_remote = held.remote.and_then(|remote| only(&|group| group.promised == Some(remote)));
-        by_number.or(by_remote).map_or(Fate::Wait, Fate::To)
+        if let Some(id) = held.number.and_then(|number| only(&|group| group.client == Some(number))) {
+            return Fate::To(id, Key::ClientAddress);
+        }
+        match held.remote.and_then(|remote| only(&|group| group.promised == Some(remote))) {
+            Some(id) => Fate::To(id, Key::TunnelAddress),
+            None => Fate::Wait,
+        }
     }
 }
 
@@ -174,7 +179,7 @@ impl Correlator {
         while let Some(held) = self.logs.held.get(index) {
             match self.logs.fate(held, now) {
                 Fate::Wait => index += 1,
-                Fate::To(id) => self.release(index, Some(id), out),
+                Fate::To(id, key) => self.release(index, Some((id, key)), out),
                 Fate::Release => self.release(index, None, out),
             }
         }
@@ -187,13 +192,14 @@ impl Correlator {
         }
     }
 
-    fn release(&mut self, index: usize, to: Option<Id>, out: &mut Vec<Event>) {
+    fn release(&mut self, index: usize, to: Option<(Id, Key)>, out: &mut Vec<Event>) {
         let Some(held) = self.logs.held.remove(index) else { return };
-        if let (Some(id), Voice::Pid(pid)) = (to, &held.speaker.what) {
+        if let (Some((id, _)), Voice::Pid(pid)) = (to, &held.speaker.what) {
             self.move_process(held.since, held.speaker.host.as_ref(), *pid, id);
         }
+        let told = to.map(|(_, key)| Join { key, confidence: Confidence::High });
         for (at, clock, log) in held.lines {
-            self.take_line(at, clock, &log, out);
+            self.take_line(at, clock, &log, told, out);
         }
     }
 }

@@ -395,7 +395,7 @@ fn the_magic_number_on_the_wire_tells_whose_pppd_it_is() {
     bench.correlator.logs.note_magic(serials[1], Party::Server, &frame(0x1f03_228c));
     bench.say("10:00:07 pppd[202]: Connect: ppp0 <--> /dev/pts/1");
     let second = bench.joins(102)[0].0;
-    assert_eq!(bench.joins(202), vec![(second, Some(Key::Pid)); 4]);
+    assert_eq!(bench.joins(202), vec![(second, Some(Key::Frame)); 4]);
 }
 
 #[test]
