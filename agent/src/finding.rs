@@ -26,6 +26,7 @@ mod case_tests;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -69,7 +70,7 @@ impl Case {
 }
 
 /// Names the lines of one process: the log, and its pid, or whom they are about.
-type Process = (String, Option<u32>, Option<String>);
+type Process = (Arc<str>, Option<u32>, Option<String>);
 
 /// Draws conclusions from events.
 #[derive(Debug)]

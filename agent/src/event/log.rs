@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -170,7 +171,7 @@ pub struct Join {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Log {
     /// The log that it is from.
-    pub source: String,
+    pub source: Arc<str>,
     /// Program that wrote it.
     pub program: Cow<'static, str>,
     /// Process id.

@@ -2,6 +2,7 @@
 //! zone, the time of a line without one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -67,7 +68,7 @@ pub struct Counts {
 /// Reads the lines of one log.
 #[derive(Debug)]
 pub struct Reader {
-    source: String,
+    source: Arc<str>,
     resolver: Resolver,
     boot: Option<u64>,
     last: Timestamp,
@@ -86,7 +87,7 @@ impl Reader {
     /// Begins a log.
     pub fn new(settings: Settings) -> Self {
         Self {
-            source: settings.source,
+            source: settings.source.into(),
             resolver: Resolver::new(settings.zone, settings.zone_given, settings.reference),
             boot: settings.boot,
             last: settings.reference,
@@ -274,7 +275,7 @@ impl Reader {
             _ => shown(text),
         };
         Log {
-            source: self.source.clone(),
+            source: Arc::clone(&self.source),
             host: line.host.map(|host| shown(host).0),
             program: Cow::Borrowed(found.program.name()),
             pid,

@@ -1,6 +1,7 @@
 //! A line of a log, or a record of an event log, as an observation.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ pub const MAX_TEXT: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Log {
     /// The log that it was read from: a path, or `journal`.
-    pub source: String,
+    pub source: Arc<str>,
     /// Host that the line names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,

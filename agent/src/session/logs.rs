@@ -15,6 +15,7 @@ mod understand;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Correlator;
@@ -65,7 +66,7 @@ enum Voice {
     /// A session of accel-ppp, which serves all in one process.
     Interface(String),
     /// All of a log without process ids.
-    Source(String),
+    Source(Arc<str>),
 }
 
 /// What is known from logs.

@@ -52,7 +52,7 @@ pub(super) fn observation(
     message.fields = fields;
     let cut = text.len() > MAX_TEXT;
     let log = Log {
-        source: options.source.clone(),
+        source: options.source.as_str().into(),
         host: (!record.computer.is_empty()).then(|| text::escape(record.computer.as_bytes())),
         program: program.to_owned().into(),
         pid: record.pid,
