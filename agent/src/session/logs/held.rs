@@ -22,7 +22,7 @@ use crate::wire::ppp::{Frame, lcp};
 /// A line is held no longer than this; then the likeliest call gets it.
 const HOLD: Duration = Duration::from_secs(10);
 /// Processes whose lines are held; the one that began first goes first.
-const MAX_HELD: usize = 64;
+const MAX_HELD: usize = 32;
 /// Lines held of one process.
 const MAX_LINES: usize = 128;
 /// Magic numbers of servers that are remembered.
