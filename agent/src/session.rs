@@ -274,7 +274,8 @@ impl Correlator {
         let strangers = self.strangers.next_deadline();
         let exchanges = self.exchanges.next_deadline();
         let look = self.looks.first().map(|&(at, _)| at);
-        let others = [look, self.sources.next_deadline(), strangers, exchanges, wait];
+        let held = self.logs.next_deadline();
+        let others = [look, self.sources.next_deadline(), strangers, exchanges, wait, held];
         [timer, self.next_stats, search].into_iter().chain(others).flatten().min()
     }
 

@@ -97,6 +97,11 @@ impl Logs {
         }
     }
 
+    /// When the first of the processes has waited for long enough.
+    pub(in crate::session) fn next_deadline(&self) -> Option<Timestamp> {
+        self.held.iter().map(|held| held.since + HOLD).min()
+    }
+
     /// The only call whose server asked with this magic number.
     fn call_with_magic(&self, magic: u32) -> Option<Serial> {
         let mut calls = self.magics.iter().filter(|(known, _)| *known == magic).map(|(_, serial)| *serial);

@@ -413,6 +413,14 @@ fn what_nobody_tells_goes_to_the_likeliest_call() {
 
     let mut bench = two_workers();
     bench.say("10:00:07 pppd[202]: pppd 2.4.9 started by root, uid 0");
+    assert!(bench.correlator.next_deadline().is_some_and(|due| due <= at(17)));
+    bench.correlator.advance(at(16), &mut bench.events);
+    assert!(bench.joins(202).is_empty());
+    bench.correlator.advance(at(17), &mut bench.events);
+    assert_eq!(bench.joins(202).len(), 1, "time alone ends the wait");
+
+    let mut bench = two_workers();
+    bench.say("10:00:07 pppd[202]: pppd 2.4.9 started by root, uid 0");
     bench.correlator.finish(at(8), &mut bench.events);
     assert_eq!(bench.joins(202).len(), 1, "the end of the log is the end of waiting");
 }
