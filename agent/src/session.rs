@@ -205,7 +205,7 @@ impl Correlator {
             What::Process(process) => self.process(*process),
         }
         if self.may_release(observation) {
-            self.release_held(at, out);
+            self.release_held(out);
         }
         self.directory.read(out.get(said..).unwrap_or_default());
         self.conclude(said, out);
@@ -233,7 +233,7 @@ impl Correlator {
         self.report_abuse(now, false, out);
         self.adopt_strangers(now, out);
         self.radius_timeouts(now, out);
-        self.release_held(now, out);
+        self.release_overdue(now, out);
         self.search_groups(now);
         if let Some((due, wait)) = self.next_search
             && due <= now

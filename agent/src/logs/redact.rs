@@ -18,11 +18,8 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
     if has_hash(text) {
         out = Cow::Owned(without_hashes(text));
     }
-    let mut from = 0;
-    while let Some(at) = after_password(&out, from) {
-        let masked = mask_value(&out, at);
+    if let Some(masked) = without_passwords(&out) {
         out = Cow::Owned(masked);
-        from = at;
     }
     match program {
         Some(Program::FreeRadius) => {
@@ -60,7 +57,9 @@ fn freeradius_password(text: &str) -> Option<(usize, usize)> {
         }
         user => (from + user.len() + 1, secret),
     };
-    (!secret.starts_with('<')).then_some((start, from + to))
+    // What it says where there is no password to show.
+    let is_word = ["<via ", "<no ", "<CHAP-Password>"].iter().any(|word| secret.starts_with(word));
+    (!is_word).then_some((start, from + to))
 }
 
 /// Whether [`without_hashes`] would change the text. Most have no such digits.
@@ -118,23 +117,36 @@ fn after_password(text: &str, from: usize) -> Option<usize> {
     })
 }
 
-/// Puts the mask for what begins at `at`: a quoted text, or all that follows.
-fn mask_value(text: &str, at: usize) -> String {
-    let rest = text.get(at..).unwrap_or_default();
-    let end = match rest.strip_prefix('"') {
-        Some(inside) => {
-            let mut escaped = false;
-            let close = inside.bytes().position(|byte| {
-                let closes = byte == b'"' && !escaped;
-                escaped = byte == b'\\' && !escaped;
-                closes
-            });
-            close.map_or(text.len(), |close| at + 1 + close + 1)
+/// The text with the mask for every value behind one of [`NAMES`]; None where there is none.
+fn without_passwords(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut copied = 0;
+    while let Some(at) = after_password(text, copied) {
+        let end = end_of_value(text, at);
+        out.push_str(text.get(copied..at).unwrap_or_default());
+        if end > at {
+            out.push_str(MASK);
         }
-        None if rest.starts_with('<') => return text.to_owned(),
-        None => text.len(),
+        copied = end;
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
+    (copied > 0).then_some(out)
+}
+
+/// Where the value that begins at `at` ends: a quoted text, or all that follows. What a daemon says in place of a
+/// password is none.
+fn end_of_value(text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(inside) = rest.strip_prefix('"') else {
+        return if rest.starts_with("<hidden>") { at } else { text.len() };
     };
-    splice(text, at, end)
+    let mut escaped = false;
+    let close = inside.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    close.map_or(text.len(), |close| at + 1 + close + 1)
 }
 
 fn splice(text: &str, from: usize, to: usize) -> String {
@@ -179,6 +191,8 @@ mod tests {
             ("a password was given; password = geheim", "geheim"),
             ("password=\"one\", old password=\"two\"", "two"),
             ("shared secret: s3cret", "s3cret"),
+            ("password = <geheim", "geheim"),
+            ("password=<hidden> old password=geheim", "geheim"),
             ("keys: master: 001122", "001122"),
         ] {
             assert!(!is_harmless(text) && !redact(None, text).contains(secret), "{text}");

@@ -96,6 +96,15 @@ pub(super) struct Logs {
 }
 
 impl Logs {
+    /// The group that the process is known to be of; not if this line is of a new process with the id of an old one.
+    fn known_group(&self, speaker: &Speaker, at: Timestamp, log: &Log) -> Option<Id> {
+        let id = *self.speakers.get(speaker)?;
+        let group = self.groups.get(&id)?;
+        let message = log.message.as_ref().map_or("", |message| &*message.id);
+        let starts = message == lines::PPPD_STARTED || message == lines::WORKER_STARTED;
+        (!(starts && group.has_started(&log.program)) && at < group.last + SILENT).then_some(id)
+    }
+
     /// Groups that such a process may belong to: a worker says that it starts pppd, and pppd comes within a moment.
     fn waiting_groups(&self, at: Timestamp, log: &Log) -> Vec<Id> {
         let fits = |id: &Id| {
@@ -156,7 +165,7 @@ impl Correlator {
         at: Timestamp,
         clock: Clock,
         log: &Log,
-        told: Option<Join>,
+        told: Option<(Id, Join)>,
         out: &mut Vec<Event>,
     ) {
         let quality = match clock {
@@ -165,7 +174,8 @@ impl Correlator {
         };
         let stated = at;
         let at = self.logs.offsets.correct(&log.source, at);
-        let Some((id, join)) = self.group_of(at, log) else {
+        let told = told.filter(|(id, _)| self.logs.groups.contains_key(id));
+        let Some((id, join)) = told.or_else(|| self.group_of(at, log)) else {
             let (session, join) = self.call_without_process(at, log).unzip();
             self.report_line(stated, quality, log, session, join, out);
             return;
@@ -182,7 +192,6 @@ impl Correlator {
         if serial.is_none() && self.config.sessions_from_logs {
             self.follow_group(stated, id, out);
         }
-        let join = told.unwrap_or(join);
         let join = match self.logs.groups.get(&id).and_then(|group| group.call) {
             Some((_, joined)) if joined.confidence < join.confidence => joined,
             _ => join,
@@ -201,15 +210,7 @@ impl Correlator {
             return None;
         }
         let speaker = speaker_of(log);
-        let id = log.message.as_ref().map_or("", |message| &*message.id);
-        let known = self.logs.speakers.get(&speaker).copied().filter(|group| {
-            // A new process with the id of an old one.
-            let group = self.logs.groups.get(group);
-            let starts = id == lines::PPPD_STARTED || id == lines::WORKER_STARTED;
-            group
-                .is_some_and(|group| !(starts && group.has_started(&log.program)) && at < group.last + SILENT)
-        });
-        if let Some(group) = known {
+        if let Some(group) = self.logs.known_group(&speaker, at, log) {
             if let Some(group) = self.logs.groups.get_mut(&group) {
                 group.add(&log.program, log.pid);
             }

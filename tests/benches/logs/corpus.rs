@@ -20,13 +20,17 @@ pub(crate) enum Envelope {
 }
 
 /// The debug dump of a call, as pppd 2.4.9 and 2.5.2 write it.
-const DUMP: [&str; 12] = [
+const DUMP: [&str; 16] = [
     "sent [LCP ConfReq id=0x1 <mru 1400> <asyncmap 0x0> <auth chap MS-v2> <magic 0x1c6d8e8b> <pcomp> <accomp>]",
     "rcvd [LCP ConfReq id=0x1 <mru 1400> <magic 0x72f8b8f> <pcomp> <accomp> <callback CBCP>]",
     "sent [LCP ConfRej id=0x1 <callback CBCP>]",
     "rcvd [LCP ConfAck id=0x1 <mru 1400> <asyncmap 0x0> <auth chap MS-v2> <magic 0x1c6d8e8b> <pcomp> <accomp>]",
     "sent [LCP EchoReq id=0x0 magic=0x1c6d8e8b]",
     "rcvd [LCP EchoRep id=0x0 magic=0x72f8b8f]",
+    "sent [CHAP Challenge id=0xe0 <e37701acdfcff45c1fb48b183be8b2e2>, name = \"vpn\"]",
+    "rcvd [CHAP Response id=0xe0 <8d9f45a57d41667c3291bcf3b646048f0000000000000000805bf94c5cf3188aabb96908e8430f2c7a53458c464ad00100>, name = \"ALICE_7\"]",
+    "sent [CHAP Success id=0xe0 \"S=E5AF117D3F5AB7DD67AA53C9F6A21B09D278510D M=Access granted\"]",
+    "rcvd [PAP AuthReq id=0x1 user=\"ALICE_7\" password=<hidden>]",
     "sent [CCP ConfReq id=0x1 <mppe +H -M +S -L -D -C>]",
     "rcvd [CCP ConfNak id=0x1 <mppe +H -M +S -L -D -C>]",
     "rcvd [IPCP ConfReq id=0x6 <addr 0.0.0.0> <ms-dns1 0.0.0.0> <ms-wins 0.0.0.0> <ms-dns2 0.0.0.0>]",
@@ -116,6 +120,8 @@ fn filled(pattern: &Pattern) -> String {
 }
 
 fn write(out: &mut String, envelope: Envelope, second: u64, ident: &str, pid: u64, text: &str) {
+    // 26 November 2026.
+    let at = 1_795_651_200 + second;
     let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
     let result = match envelope {
         Envelope::Rfc3164 => {
@@ -131,7 +137,7 @@ fn write(out: &mut String, envelope: Envelope, second: u64, ident: &str, pid: u6
         ),
         Envelope::Journal => writeln!(
             out,
-            r#"{{"__CURSOR":"s=0f;i={pid};b=3c","__REALTIME_TIMESTAMP":"17958{hour:02}{minute:02}{second:02}123456","_PID":"{pid}","PRIORITY":"6","_TRANSPORT":"syslog","_HOSTNAME":"vpn","SYSLOG_IDENTIFIER":"{ident}","_UID":"0","_GID":"0","_COMM":"{ident}","_EXE":"/usr/sbin/{ident}","_SYSTEMD_UNIT":"pptpd.service","_BOOT_ID":"3c3f5e5dfb2a4a5d8d5c6f1a2b3c4d5e","_MACHINE_ID":"9c3f5e5dfb2a4a5d8d5c6f1a2b3c4d5e","MESSAGE":{}}}"#,
+            r#"{{"__CURSOR":"s=0f;i={pid};b=3c","__REALTIME_TIMESTAMP":"{at}123456","_PID":"{pid}","PRIORITY":"6","_TRANSPORT":"syslog","_HOSTNAME":"vpn","SYSLOG_IDENTIFIER":"{ident}","_UID":"0","_GID":"0","_COMM":"{ident}","_EXE":"/usr/sbin/{ident}","_SYSTEMD_UNIT":"pptpd.service","_BOOT_ID":"3c3f5e5dfb2a4a5d8d5c6f1a2b3c4d5e","_MACHINE_ID":"9c3f5e5dfb2a4a5d8d5c6f1a2b3c4d5e","MESSAGE":{}}}"#,
             serde_json::Value::from(text)
         ),
     };

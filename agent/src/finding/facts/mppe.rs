@@ -4,6 +4,7 @@ use pptpscope_common::drop::Reason;
 
 use super::lcp::{terminated_with, terminated_with_code, termination_with};
 use super::times;
+use super::{logs, radius};
 use crate::event::Party;
 use crate::event::mppe::StallState;
 use crate::finding::dossier::{Dossier, the};
@@ -64,7 +65,8 @@ facts! { Dossier;
     };
     // pppd says the same words when there are no keys: it came without MS-CHAP, or not at all, to CCP.
     KERNEL_TOLD: Negotiation, "an end says that its kernel has no MPPE" => |call| {
-        if WITHOUT_KEYS.read(call).is_seen() || call.auth.accepted.is_none() {
+        let is_about_keys = [&WITHOUT_KEYS, &radius::NO_KEYS, &logs::MPPE_NO_KEYS].iter().any(|fact| fact.read(call).is_seen());
+        if is_about_keys || call.auth.accepted.is_none() {
             return Reading::Silent;
         }
         terminated_with(call, &[NOT_AVAILABLE_TEXT])

@@ -166,6 +166,11 @@ impl Group {
         (!self.ended && self.call.is_none()).then_some(distance)
     }
 
+    /// Whether its worker said that it starts pppd, and no pppd is known.
+    pub(super) fn lacks_pppd(&self) -> bool {
+        self.starts_pppd && !self.has("pppd")
+    }
+
     /// Whether the process that says this is one that the group is about to start.
     pub(super) fn waits_for(&self, log: &Log) -> bool {
         if self.ended || self.closing || self.phases.is_ending() {
@@ -176,7 +181,7 @@ impl Group {
             // pptp-linux has two processes, which pppd starts, or which start pppd.
             "pptp" => self.has("pppd") && !self.has("pptpd"),
             // What the worker's child says before it becomes pppd.
-            "pptpd" if log.text.starts_with("CTRL (PPPD Launcher)") => self.starts_pppd && !self.has("pppd"),
+            "pptpd" if super::lines::is_of_launcher(log) => self.starts_pppd && !self.has("pppd"),
             _ => false,
         }
     }

@@ -4,11 +4,13 @@
 //! carries the magic number of its first request, when it names the client's number or address, or when its worker
 //! reaps it. Until then what it says is held, so that no line is reported for the wrong call.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::super::Correlator;
 use super::super::call::Serial;
+use super::group::Group;
 use super::{Id, Logs, Speaker, Voice, lines, speaker_of};
 use crate::event::log::{Confidence, Join, Key};
 use crate::event::{Event, Party};
@@ -19,12 +21,14 @@ use crate::wire::ppp::cp::Body;
 use crate::wire::ppp::lcp::LcpOption;
 use crate::wire::ppp::{Frame, lcp};
 
-/// A line is held no longer than this; then the likeliest call gets it.
+/// Lines are held no longer than this; then the likeliest call gets them.
 const HOLD: Duration = Duration::from_secs(10);
 /// Processes whose lines are held; the one that began first goes first.
 const MAX_HELD: usize = 32;
 /// Lines held of one process.
 const MAX_LINES: usize = 128;
+/// Groups that one process may be of.
+const MAX_CANDIDATES: usize = 64;
 /// Magic numbers of servers that are remembered.
 const MAX_MAGICS: usize = 256;
 
@@ -32,14 +36,21 @@ const MAX_MAGICS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Held {
     speaker: Speaker,
-    /// When it was heard first, by the clock of the wire.
-    since: Timestamp,
+    /// When the wait began: time came to this next after it was heard first. Not by its own stamps: they are of
+    /// another clock.
+    waits: Option<Timestamp>,
     lines: Vec<(Timestamp, Clock, Log)>,
+    /// Groups whose workers waited for a pppd then, in the order in which they said so.
+    candidates: Vec<Id>,
     /// Of the Configure-Request that it sent.
     magic: Option<u32>,
     number: Option<Ipv4Addr>,
     remote: Option<Ipv4Addr>,
-    /// It starts with the id of one that is held.
+    /// It said that it starts.
+    started: bool,
+    /// It said that its link is down.
+    ending: bool,
+    /// Another process with its id starts.
     is_over: bool,
 }
 
@@ -50,7 +61,9 @@ impl Held {
             match &*message.id {
                 lines::PPPD_NUMBER => self.number = address("number"),
                 lines::PPPD_REMOTE => self.remote = address("remote_address"),
-                lines::PPPD_STARTED => self.is_over |= !self.lines.is_empty(),
+                lines::PPPD_STARTED => self.is_over |= std::mem::replace(&mut self.started, true),
+                lines::PPPD_TERMINATED | lines::PPPD_EXIT => self.ending = true,
+                id if lines::WORKER_REMOTE.contains(&id) => self.remote = address("address"),
                 _ => {}
             }
             if let Some(dump) = message.dump.as_ref().filter(|dump| dump.sent) {
@@ -79,8 +92,8 @@ fn magic_asked(frame: &Frame) -> Option<u32> {
 enum Fate {
     Wait,
     /// They belong to this group, as this tells.
-    To(Id, Key),
-    /// Nothing more is to be waited for.
+    To(Id, Join),
+    /// What is known without them tells.
     Release,
 }
 
@@ -99,7 +112,7 @@ impl Logs {
 
     /// When the first of the processes has waited for long enough.
     pub(in crate::session) fn next_deadline(&self) -> Option<Timestamp> {
-        self.held.iter().map(|held| held.since + HOLD).min()
+        self.held.front()?.waits.map(|since| since + HOLD)
     }
 
     /// The only call whose server asked with this magic number.
@@ -109,36 +122,48 @@ impl Logs {
         calls.all(|other| other == first).then_some(first)
     }
 
-    fn fate(&self, held: &Held, now: Timestamp) -> Fate {
+    fn fate(&self, held: &Held) -> Fate {
         let Voice::Pid(pid) = held.speaker.what else { return Fate::Release };
-        if self.parents.contains_key(&pid)
-            || self.speakers.contains_key(&held.speaker)
-            || held.is_over
-            || held.lines.len() >= MAX_LINES
-            || held.since + HOLD <= now
-        {
+        let is_told = self.parents.contains_key(&pid) || self.speakers.contains_key(&held.speaker);
+        if is_told || held.is_over {
             return Fate::Release;
         }
+        let certain = |key| Join { key, confidence: Confidence::High };
         let by_magic = held.magic.and_then(|magic| self.call_with_magic(magic));
         if let Some(id) = by_magic.and_then(|serial| self.of_call.get(&serial).copied()) {
-            return Fate::To(id, Key::Frame);
+            return Fate::To(id, certain(Key::Frame));
         }
-        let Some((_, _, first)) = held.lines.first() else { return Fate::Release };
-        let candidates = self.waiting_groups(held.since, first);
-        if candidates.len() <= 1 {
-            return Fate::Release;
-        }
-        let only = |is_it: &dyn Fn(&super::Group) -> bool| {
-            let mut found = candidates.iter().copied().filter(|id| self.groups.get(id).is_some_and(is_it));
+        let only = |is_it: &dyn Fn(&Group) -> bool| {
+            let mut found =
+                held.candidates.iter().copied().filter(|id| self.groups.get(id).is_some_and(is_it));
             let first = found.next()?;
             found.next().is_none().then_some(first)
         };
         if let Some(id) = held.number.and_then(|number| only(&|group| group.client == Some(number))) {
-            return Fate::To(id, Key::ClientAddress);
+            return Fate::To(id, certain(Key::ClientAddress));
         }
-        match held.remote.and_then(|remote| only(&|group| group.promised == Some(remote))) {
-            Some(id) => Fate::To(id, Key::TunnelAddress),
+        if let Some(id) = held.remote.and_then(|remote| only(&|group| group.promised == Some(remote))) {
+            return Fate::To(id, certain(Key::TunnelAddress));
+        }
+        let likely = Join { key: Key::Time, confidence: Confidence::Medium };
+        // The others have theirs; or its link is down, and so is the connection of one worker.
+        let left = only(&Group::lacks_pppd);
+        let over = || only(&|group| group.lacks_pppd() && group.closing);
+        match left.or_else(|| held.ending.then(over).flatten()) {
+            Some(id) => Fate::To(id, likely),
             None => Fate::Wait,
+        }
+    }
+
+    /// Where the lines go of which nothing more is to be waited for: to the worker that waits for longest.
+    fn guess(&self, held: &Held) -> Fate {
+        match self.fate(held) {
+            Fate::Wait => {
+                let lacks = |id: &&Id| self.groups.get(id).is_some_and(Group::lacks_pppd);
+                let join = Join { key: Key::Time, confidence: Confidence::Low };
+                held.candidates.iter().find(lacks).map_or(Fate::Release, |id| Fate::To(*id, join))
+            }
+            fate => fate,
         }
     }
 }
@@ -146,29 +171,42 @@ impl Logs {
 impl Correlator {
     /// Holds the line if nobody can say yet whose process said it.
     pub(super) fn hold(&mut self, at: Timestamp, clock: Clock, log: &Log) -> bool {
-        let Some(pid) = log.pid.filter(|_| log.program == "pppd") else { return false };
+        let Some(pid) = log.pid.filter(|_| log.program == "pppd" || lines::is_of_launcher(log)) else {
+            return false;
+        };
         let speaker = speaker_of(log);
-        let logs = &mut self.logs;
-        if let Some(held) = logs.held.iter_mut().find(|held| held.speaker == speaker) {
+        if let Some(held) = self.logs.held.iter_mut().find(|held| held.speaker == speaker) {
             held.add(at, clock, log);
             return true;
         }
-        let since = logs.offsets.correct(&log.source, at);
-        let is_certain = logs.speakers.contains_key(&speaker) || logs.parents.contains_key(&pid);
-        if is_certain || logs.waiting_groups(since, log).len() < 2 {
+        let corrected = self.logs.offsets.correct(&log.source, at);
+        let is_known = self.logs.known_group(&speaker, corrected, log).is_some();
+        if is_known || self.logs.parents.contains_key(&pid) {
             return false;
         }
+        let mut candidates = self.logs.waiting_groups(corrected, log);
+        let mut seen = BTreeSet::new();
+        candidates.retain(|id| seen.insert(*id));
+        candidates.truncate(MAX_CANDIDATES);
+        if candidates.len() < 2 {
+            return false;
+        }
+        // The id is that of a process that is over.
+        self.logs.speakers.remove(&speaker);
         let mut held = Held {
             speaker,
-            since,
+            waits: None,
             lines: Vec::new(),
+            candidates,
             magic: None,
             number: None,
             remote: None,
-            is_over: logs.held.len() >= MAX_HELD,
+            started: false,
+            ending: false,
+            is_over: false,
         };
         held.add(at, clock, log);
-        logs.held.push_back(held);
+        self.logs.held.push_back(held);
         true
     }
 
@@ -178,31 +216,59 @@ impl Correlator {
             && matches!(observation.what, What::Log(_) | What::Process(_) | What::Ppp(_))
     }
 
-    /// Reports the lines of every process of which it is known by now whose it is, or never will be.
-    pub(in crate::session) fn release_held(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+    /// Reports the lines of every process of which is known by now whose it is.
+    pub(in crate::session) fn release_held(&mut self, out: &mut Vec<Event>) {
         let mut index = 0;
         while let Some(held) = self.logs.held.get(index) {
-            match self.logs.fate(held, now) {
+            let is_too_long = held.lines.len() >= MAX_LINES;
+            match if is_too_long { self.logs.guess(held) } else { self.logs.fate(held) } {
                 Fate::Wait => index += 1,
-                Fate::To(id, key) => self.release(index, Some((id, key)), out),
-                Fate::Release => self.release(index, None, out),
+                fate => {
+                    self.release(index, &fate, out);
+                    // Whoever has its pppd is no candidate for the others.
+                    index = 0;
+                }
             }
         }
+        while self.logs.held.len() > MAX_HELD {
+            self.release_first(out);
+        }
+    }
+
+    /// Reports the lines that have waited for long enough.
+    pub(in crate::session) fn release_overdue(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+        while self.logs.next_deadline().is_some_and(|due| due <= now) {
+            self.release_first(out);
+        }
+        self.logs.held.iter_mut().for_each(|held| held.waits = held.waits.or(Some(now)));
     }
 
     /// Nothing more will tell.
     pub(in crate::session) fn release_all(&mut self, out: &mut Vec<Event>) {
         while !self.logs.held.is_empty() {
-            self.release(0, None, out);
+            self.release_first(out);
         }
     }
 
-    fn release(&mut self, index: usize, to: Option<(Id, Key)>, out: &mut Vec<Event>) {
-        let Some(held) = self.logs.held.remove(index) else { return };
-        if let (Some((id, _)), Voice::Pid(pid)) = (to, &held.speaker.what) {
-            self.move_process(held.since, held.speaker.host.as_ref(), *pid, id);
+    fn release_first(&mut self, out: &mut Vec<Event>) {
+        if let Some(fate) = self.logs.held.front().map(|held| self.logs.guess(held)) {
+            self.release(0, &fate, out);
         }
-        let told = to.map(|(_, key)| Join { key, confidence: Confidence::High });
+    }
+
+    fn release(&mut self, index: usize, fate: &Fate, out: &mut Vec<Event>) {
+        let Some(held) = self.logs.held.remove(index) else { return };
+        let told = match (fate, &held.speaker.what) {
+            (Fate::To(id, join), Voice::Pid(pid)) => {
+                let at = self.logs.groups.get(id).map_or(Timestamp::default(), |group| group.last);
+                self.move_process(at, held.speaker.host.as_ref(), *pid, *id);
+                if let Some(group) = self.logs.groups.get_mut(id) {
+                    group.guess |= join.confidence == Confidence::Low;
+                }
+                Some((*id, *join))
+            }
+            _ => None,
+        };
         for (at, clock, log) in held.lines {
             self.take_line(at, clock, &log, told, out);
         }

@@ -57,6 +57,11 @@ pub(super) fn is_of_a_call(log: &Log) -> bool {
     }
 }
 
+/// Whether the line is said by what pptpd starts before it becomes pppd.
+pub(super) fn is_of_launcher(log: &Log) -> bool {
+    log.program == "pptpd" && log.text.starts_with("CTRL (PPPD Launcher)")
+}
+
 /// Whether the line is worth an event of its own: not the debug dump, which the wire shows, and not what a
 /// program tells its developers.
 pub(super) fn is_of_interest(log: &Log) -> bool {
