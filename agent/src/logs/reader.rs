@@ -16,7 +16,7 @@ use crate::event::log::{Fields, Quality, Value, Zone};
 use crate::observation::log::{Dump, Log, MAX_TEXT, Message};
 use crate::observation::{Clock, Observation, Origin, What};
 use crate::time::Timestamp;
-use crate::wire::text::escape;
+use crate::wire::text::escape_text;
 
 /// Longest line that is looked at, bytes; the rest of a longer one is left out and counted.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -353,7 +353,7 @@ fn shown(text: &str) -> (String, bool) {
         end -= 1;
     }
     let kept = text.get(..end).unwrap_or_default();
-    (escape(kept.as_bytes()), end < text.len())
+    (escape_text(kept), end < text.len())
 }
 
 /// `message repeated 3 times: [ text]`, as rsyslog writes it: how often, and the text.

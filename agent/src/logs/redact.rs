@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
+use memchr::memchr3;
 
 use super::catalogue::Program;
 
@@ -15,8 +16,8 @@ const HASH_DIGITS: usize = 16;
 /// The text without secrets: challenges, responses, hashes and keys in hexadecimal digits, and passwords.
 pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
     let mut out = Cow::Borrowed(text);
-    if has_hash(text) {
-        out = Cow::Owned(without_hashes(text));
+    if let Some(masked) = without_hashes(text) {
+        out = Cow::Owned(masked);
     }
     if let Some(masked) = without_passwords(&out) {
         out = Cow::Owned(masked);
@@ -40,7 +41,7 @@ pub(super) fn redact(program: Option<Program>, text: &str) -> Cow<'_, str> {
 
 /// Whether there is nothing in the text, nor in any part of it, that [`redact`] would take out of a value.
 pub(super) fn is_harmless(text: &str) -> bool {
-    !has_hash(text) && !NAMES.as_ref().is_some_and(|names| names.is_match(text))
+    hash(text.as_bytes(), 0).is_none() && !NAMES.as_ref().is_some_and(|names| names.is_match(text))
 }
 
 /// Where in `[user/password]` of FreeRADIUS's verdicts the password is.
@@ -62,18 +63,13 @@ fn freeradius_password(text: &str) -> Option<(usize, usize)> {
     (!is_word).then_some((start, from + to))
 }
 
-/// Whether [`without_hashes`] would change the text. Most have no such digits.
-fn has_hash(text: &str) -> bool {
-    hash(text.as_bytes(), 0).is_some()
-}
-
 /// The next run of digits that is a hash: from where to where.
 fn hash(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
-    while let Some(byte) = bytes.get(at) {
-        let marked =
-            matches!(byte, b'<' | b'=') || (*byte == b'x' && at > 0 && bytes.get(at - 1) == Some(&b'0'));
-        at += 1;
-        if !marked {
+    loop {
+        let mark = at + memchr3(b'<', b'=', b'x', bytes.get(at..)?)?;
+        at = mark + 1;
+        let is_x = bytes.get(mark) == Some(&b'x');
+        if is_x && (mark == 0 || bytes.get(mark - 1) != Some(&b'0')) {
             continue;
         }
         let run = bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -81,19 +77,25 @@ fn hash(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
             return Some((at, at + run));
         }
     }
-    None
 }
 
-fn without_hashes(text: &str) -> String {
+/// The text with the mask for every hash; None where there is none.
+fn without_hashes(text: &str) -> Option<String> {
+    let mut found = hash(text.as_bytes(), 0)?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    while let Some((from, to)) = hash(text.as_bytes(), at) {
+    loop {
+        let (from, to) = found;
         out.push_str(text.get(at..from).unwrap_or_default());
         out.push_str(MASK);
         at = to;
+        match hash(text.as_bytes(), at) {
+            Some(next) => found = next,
+            None => break,
+        }
     }
     out.push_str(text.get(at..).unwrap_or_default());
-    out
+    Some(out)
 }
 
 /// What the kernel shows the keys of MPPE behind.

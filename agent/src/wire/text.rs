@@ -7,11 +7,20 @@ use std::fmt::{self, Write as _};
 /// A backslash stays as it is, so that `DOMAIN\user` reads as everywhere else. The result is at most
 /// four times as long as the input.
 pub(crate) fn escape(bytes: &[u8]) -> String {
-    // Nearly every text is such; a loop without a way out goes many bytes at a time.
-    let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, 0x20..=0x7e));
-    if is_plain && let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => escape_text(text),
+        Err(_) => escape_any(bytes),
     }
+}
+
+/// The same of text.
+pub(crate) fn escape_text(text: &str) -> String {
+    // Nearly every text is such; a loop without a way out goes many bytes at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, 0x20..=0x7e));
+    if is_plain { text.to_owned() } else { escape_any(text.as_bytes()) }
+}
+
+fn escape_any(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
