@@ -1,5 +1,7 @@
 //! Repeated measurements, summed up. Everything that measures uses these.
 
+use std::process::ExitCode;
+
 use serde::Serialize;
 
 /// What one thing gave in several repetitions.
@@ -60,6 +62,18 @@ impl FromIterator<f64> for Sample {
 /// How a goal is said to be met or not.
 pub const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "MISSED" }
+}
+
+/// How a program that measures ends: 0, or 1 when a goal is missed and `check` was asked for; 2 when there are no
+/// figures, which is told on standard error.
+pub fn ended(met: Result<bool, Box<dyn std::error::Error>>, check: bool) -> ExitCode {
+    match met {
+        Ok(met) => ExitCode::from(u8::from(!met && check)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use bpf::{Counter, Kind, Map};
 use clap::Parser;
 use classes::{Class, Goal, Leaves, REPEAT};
 use pptpscope::kernel::{Config, Kernel, Records};
-use pptpscope_tests::statistics::{Sample, verdict};
+use pptpscope_tests::statistics::{Sample, ended, verdict};
 use serde::Serialize;
 
 type Error = Box<dyn std::error::Error>;
@@ -81,13 +81,7 @@ struct Row {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(met) => ExitCode::from(u8::from(!met && arguments.check)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    ended(run(&arguments), arguments.check)
 }
 
 fn run(arguments: &Arguments) -> Result<bool, Error> {

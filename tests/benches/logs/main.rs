@@ -15,7 +15,7 @@ use clap::Parser;
 use corpus::{Corpus, Envelope, literals, mixed};
 use pptpscope::logs::reader::{Reader, Settings};
 use pptpscope::time::Timestamp;
-use pptpscope_tests::statistics::{Sample, verdict};
+use pptpscope_tests::statistics::{Sample, ended, verdict};
 use serde::Serialize;
 
 type Error = Box<dyn std::error::Error>;
@@ -60,13 +60,7 @@ struct Row {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(met) => ExitCode::from(u8::from(!met && arguments.check)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    ended(run(&arguments), arguments.check)
 }
 
 fn run(arguments: &Arguments) -> Result<bool, Error> {

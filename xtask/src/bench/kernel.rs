@@ -2,12 +2,11 @@
 //!
 //! The measuring is done by `tests/benches/kernel`, which loads the programs as the agent does.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use super::harness;
-use crate::command::{as_root, line};
-use crate::console::progress;
+use super::{harness, measured};
+use crate::command::as_root;
 
 /// `cargo xtask bench kernel`.
 #[derive(Args)]
@@ -38,11 +37,5 @@ pub(super) fn bench(arguments: &Arguments) -> Result<bool> {
         words.push("--check");
     }
     let mut command = as_root("handing packets to kernel programs", &program, &words)?;
-    progress(&line(&command));
-    let status = command.status().with_context(|| format!("cannot start {program}"))?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        _ => bail!("{program} ended with {status}"),
-    }
+    measured(&mut command)
 }

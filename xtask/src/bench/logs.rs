@@ -4,13 +4,11 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use super::harness;
+use super::{harness, measured};
 use crate::agent;
-use crate::command::line;
-use crate::console::progress;
 
 /// `cargo xtask bench logs`.
 #[derive(Args)]
@@ -36,11 +34,5 @@ pub(super) fn bench(arguments: &Arguments) -> Result<bool> {
     if arguments.check {
         command.arg("--check");
     }
-    progress(&line(&command));
-    let status = command.status().with_context(|| format!("cannot start {program}"))?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        _ => bail!("{program} ended with {status}"),
-    }
+    measured(&mut command)
 }

@@ -52,6 +52,18 @@ fn folder() -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Runs a program that measures; `false` when it says that a goal is missed.
+fn measured(command: &mut Command) -> Result<bool> {
+    let line = line(command);
+    progress(&line);
+    let status = command.status().with_context(|| format!("cannot start {line}"))?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => bail!("{line} ended with {status}"),
+    }
+}
+
 /// A line of `cargo build --message-format=json`.
 #[derive(Deserialize)]
 struct Message {

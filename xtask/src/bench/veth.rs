@@ -2,11 +2,11 @@
 //!
 //! The measuring is done by `tests/src/bin/bench-veth`, in a namespace of its own.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use crate::command::{as_root, line};
-use crate::console::progress;
+use super::measured;
+use crate::command::as_root;
 use crate::{agent, setup};
 
 /// `cargo xtask bench veth`.
@@ -42,11 +42,5 @@ pub(super) fn bench(arguments: &Arguments) -> Result<bool> {
         words.push("--check");
     }
     let mut command = as_root("sending packets in a network namespace", &program, &words)?;
-    progress(&line(&command));
-    let status = command.status().with_context(|| format!("cannot start {program}"))?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        _ => bail!("{program} ended with {status}"),
-    }
+    measured(&mut command)
 }

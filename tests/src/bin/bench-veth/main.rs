@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use link::Link;
-use pptpscope_tests::statistics::{Sample, verdict};
+use pptpscope_tests::statistics::{Sample, ended, verdict};
 use serde::Serialize;
 use watcher::{Saw, Watcher};
 
@@ -79,13 +79,7 @@ struct Report {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(met) => ExitCode::from(u8::from(!met && arguments.check)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    ended(run(&arguments), arguments.check)
 }
 
 fn run(arguments: &Arguments) -> Result<bool, Error> {
