@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use crate::privacy::{Key, Mode, Privacy};
 use crate::sink::spec::SinkSpec;
 use crate::source::follow;
 use crate::source::radius::{self, MAX_PORTS, PORTS, Secrets};
+use crate::tls::Identity;
 use value::{Number, RingBytes};
 
 /// Where the configuration is when nothing else is said.
@@ -186,6 +187,17 @@ pub struct Metrics {
     #[arg(long = "metrics-token-file", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+
+    /// Certificate of the server (PEM), with those that lead to its authority: metrics are served by HTTPS.
+    /// [default: none, plain HTTP]
+    #[arg(long = "metrics-certificate-file", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+
+    /// Its key (PEM), a file that is not open to everybody. [default: none]
+    #[arg(long = "metrics-key-file", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// Names and addresses in the events.
@@ -279,6 +291,8 @@ impl Settings {
             metrics: Metrics {
                 listen: self.metrics.listen.or(below.metrics.listen),
                 token_file: self.metrics.token_file.or(below.metrics.token_file),
+                certificate_file: self.metrics.certificate_file.or(below.metrics.certificate_file),
+                key_file: self.metrics.key_file.or(below.metrics.key_file),
             },
             privacy: Private {
                 user: self.privacy.user.or(below.privacy.user),
@@ -380,6 +394,21 @@ impl Metrics {
             .with_context(|| format!("cannot use the token of metrics in {}", path.display()))?;
         let token = Token::new(&text).with_context(|| format!("there is no token in {}", path.display()))?;
         Ok(Some(token))
+    }
+
+    /// Reads certificate and key; None without them.
+    ///
+    /// # Errors
+    /// When only one is named, or they are not what they should be.
+    pub fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        match (&self.certificate_file, &self.key_file) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let identity = Identity::read(certificate, key);
+                Ok(Some(identity.context("cannot use the certificate of metrics")?))
+            }
+            _ => bail!("certificate-file and key-file of [metrics] go together"),
+        }
     }
 }
 

@@ -22,5 +22,6 @@ pub mod session;
 pub mod sink;
 pub mod source;
 pub mod time;
+pub mod tls;
 pub mod windows;
 pub mod wire;

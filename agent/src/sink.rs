@@ -1,5 +1,6 @@
 //! Consumers of events: any number at once, each with a queue, a thread, and a filter of its own, so that
-//! none of them slows another one or the agent.
+//! none of them slows another one or the agent. Those whose receiver may be away for long can have a [`spool`]
+//! on disk.
 //!
 //! | sink | goes to |
 //! |---|---|
@@ -21,6 +22,8 @@ mod otlp;
 pub mod queue;
 pub mod socket;
 pub mod spec;
+pub mod spool;
+mod stream;
 pub mod syslog;
 pub mod worker;
 
@@ -103,8 +106,8 @@ impl Sinks {
 
     fn entry(&self, event: &Event) -> Result<Arc<Entry>, Error> {
         Ok(match &self.privacy {
-            Some(privacy) => Entry::of(&privacy.apply(event)?, event.severity)?,
-            None => Entry::of(event, event.severity)?,
+            Some(privacy) => Entry::of(&privacy.apply(event)?)?,
+            None => Entry::of(event)?,
         })
     }
 

@@ -95,8 +95,8 @@ impl Agent {
 
 impl From<Report> for Sink {
     fn from(report: Report) -> Self {
-        let Report { name, written, dropped, waiting, error } = report;
-        Self { name, written, dropped, waiting, error }
+        let Report { name, written, dropped, waiting, spooled, error } = report;
+        Self { name, written, dropped, waiting, spooled, error }
     }
 }
 

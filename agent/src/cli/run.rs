@@ -23,6 +23,7 @@ use crate::kernel::{IngressMode, check_privileges, confine};
 use crate::metrics::{Metrics, server};
 use crate::sink::Sinks;
 use crate::sink::spec::{self, SinkSpec};
+use crate::tls::Identity;
 
 /// Watches until SIGINT or SIGTERM.
 #[derive(Clone, Debug, Parser)]
@@ -112,7 +113,9 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
     let verbosity = settings.verbosity.map_or(0, Number::get);
     let radius = settings.radius.settings()?;
     let specs = settings.sinks();
+    specs.iter().try_for_each(SinkSpec::check_files)?;
     let token = settings.metrics.token()?;
+    let tls = settings.metrics.identity()?.map(Identity::server).transpose()?;
     let privacy = settings.privacy.privacy()?;
     if args.check_config {
         let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
@@ -150,9 +153,10 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
     sinks.set_privacy(privacy);
     if let Some(address) = settings.metrics.listen {
         let metrics = Arc::new(Metrics::new()?);
-        let address = server::start(address, token, Arc::clone(&metrics))
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = server::start(address, tls, token, Arc::clone(&metrics))
             .with_context(|| format!("cannot serve metrics on {address}"))?;
-        tracing::info!("metrics: http://{address}/metrics");
+        tracing::info!("metrics: {scheme}://{address}/metrics");
         sinks.set_metrics(metrics);
     }
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());

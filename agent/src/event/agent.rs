@@ -133,6 +133,8 @@ pub struct Sink {
     pub dropped: u64,
     /// Events that wait for the receiver.
     pub waiting: u64,
+    /// Of these, the ones in its spool on disk, where they outlast the agent.
+    pub spooled: u64,
     /// What is in the way now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -48,18 +48,29 @@ pub(super) fn text(module: &str) -> Option<Text> {
         Some((entry.file_name().to_string_lossy().into_owned(), address))
     });
     // Files for root alone; the list of the modules is everybody's, and shows where they are with CAP_SYSLOG.
-    text_in(&sections.collect::<Vec<_>>())
-        .or_else(|| text_of(&fs::read_to_string("/proc/modules").ok()?, module))
+    let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
+    let text = text_in(&sections.collect::<Vec<_>>()).or_else(|| text_of(&modules, module))?;
+    Some(before_the_next(text, &modules))
 }
 
-/// The same by a line of /proc/modules: name, bytes, users, dependents, state, address. A module begins with
-/// its code.
-fn text_of(modules: &str, module: &str) -> Option<Text> {
-    let mut words = modules.lines().map(str::split_ascii_whitespace);
-    let mut words = words.find_map(|mut words| (words.next()? == module).then_some(words))?;
-    let bytes: u64 = words.next()?.parse().ok()?;
+/// A line of /proc/modules: name, bytes, users, dependents, state, address. A module begins with its code.
+fn module(line: &str) -> Option<(&str, u64, u64)> {
+    let mut words = line.split_ascii_whitespace();
+    let (name, bytes) = (words.next()?, words.next()?.parse().ok()?);
     let start = u64::from_str_radix(words.nth(3)?.strip_prefix("0x")?, 16).ok()?;
-    (start != 0).then(|| Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
+    (start != 0).then_some((name, bytes, start))
+}
+
+fn text_of(modules: &str, name: &str) -> Option<Text> {
+    let (_, bytes, start) = modules.lines().filter_map(module).find(|(found, ..)| *found == name)?;
+    Some(Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
+}
+
+/// From 6.4 on the code of modules lies together, without their data between: what follows is another module.
+fn before_the_next(text: Text, modules: &str) -> Text {
+    let starts = modules.lines().filter_map(module).map(|(_, _, start)| start);
+    let next = starts.filter(|start| *start > text.start).min();
+    Text { end: next.map_or(text.end, |next| next.min(text.end)), ..text }
 }
 
 fn text_in(sections: &[(String, u64)]) -> Option<Text> {
@@ -143,8 +154,14 @@ garbage
                        pppox 16384 1 pptp, Live\n";
         let start = 0xffff_ffff_c05e_1000;
         assert_eq!(text_of(modules, "ppp_generic"), Some(Text { start, end: start + 45056 }));
+        // With 6.4 another module may begin before the size of this one ends.
+        let modules = format!("{modules}nf_tables 356352 9 - Live 0xffffffffc05e9000\nudp 1 0 - Live 0xffffffff00000000\n");
+        let text = text_of(&modules, "ppp_generic").unwrap();
+        assert_eq!(before_the_next(text, &modules), Text { start, end: start + 0x8000 });
+        let last = text_of(&modules, "nf_tables").unwrap();
+        assert_eq!(before_the_next(last, &modules), last);
         // Hidden, cut, and not there.
-        assert_eq!(["ppp_mppe", "pppox", "ppp"].map(|module| text_of(modules, module)), [None; 3]);
+        assert_eq!(["ppp_mppe", "pppox", "ppp"].map(|module| text_of(&modules, module)), [None; 3]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ token-file = \"/etc/pptpscope/metrics.token\"
 ```
 
 Off unless asked for. With `token-file` a scraper must show that bearer token (Prometheus: `authorization: {credentials_file: …}`); for an address
-that is not the loopback a token is required. There is no TLS: put a reverse proxy in front where the network is not trusted.
+that is not the loopback a token is required. With `certificate-file` and `key-file` (PEM, read once) metrics are served by HTTPS.
 A thread of its own answers, 16 connections at a time, each for 10 s at most: a scraper cannot slow the agent.
 
 Labels are bounded: phases, reasons, codes, and names that the configuration or the program gives. No client, user or call is ever

@@ -16,8 +16,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, warn};
 
 use super::Metrics;
@@ -47,11 +50,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Binds `address` and serves until the process ends.
+/// Binds `address` and serves until the process ends, over TLS when `tls` says how.
 ///
 /// # Errors
 /// The address cannot be bound, or there can be no more threads.
-pub fn start(address: SocketAddr, token: Option<Token>, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
+pub fn start(
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    token: Option<Token>,
+    metrics: Arc<Metrics>,
+) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -59,7 +67,9 @@ pub fn start(address: SocketAddr, token: Option<Token>, metrics: Arc<Metrics>) -
     thread::Builder::new().name("metrics".into()).spawn(move || {
         runtime.block_on(async {
             match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => accept(listener, token.map(Arc::new), metrics).await,
+                Ok(listener) => {
+                    accept(listener, tls.map(TlsAcceptor::from), token.map(Arc::new), metrics).await;
+                }
                 Err(error) => warn!("metrics cannot be served: {error}"),
             }
         });
@@ -67,7 +77,12 @@ pub fn start(address: SocketAddr, token: Option<Token>, metrics: Arc<Metrics>) -
     Ok(address)
 }
 
-async fn accept(listener: tokio::net::TcpListener, token: Option<Arc<Token>>, metrics: Arc<Metrics>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    token: Option<Arc<Token>>,
+    metrics: Arc<Metrics>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // It is never closed.
@@ -80,27 +95,40 @@ async fn accept(listener: tokio::net::TcpListener, token: Option<Arc<Token>>, me
                 continue;
             }
         };
-        let (token, metrics) = (token.clone(), Arc::clone(&metrics));
+        let (tls, token, metrics) = (tls.clone(), token.clone(), Arc::clone(&metrics));
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let response = answer(&request, token.as_deref(), &metrics);
-                async { Ok::<_, Infallible>(response) }
-            });
-            let mut server = http1::Builder::new();
-            server
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .keep_alive(false)
-                .max_buf_size(16 << 10);
+            let serve = async {
+                match tls {
+                    Some(tls) => converse(tls.accept(stream).await?, token, metrics).await,
+                    None => converse(stream, token, metrics).await,
+                }
+            };
             // One that is too slow is cut off without a word.
-            if let Ok(Err(error)) =
-                timeout(PATIENCE, server.serve_connection(TokioIo::new(stream), service)).await
-            {
+            if let Ok(Err(error)) = timeout(PATIENCE, serve).await {
                 debug!(%error, "a scraper went away");
             }
             drop(permit);
         });
     }
+}
+
+/// One connection.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    token: Option<Arc<Token>>,
+    metrics: Arc<Metrics>,
+) -> io::Result<()> {
+    let service = service_fn(|request| {
+        let response = answer(&request, token.as_deref(), &metrics);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .max_buf_size(16 << 10);
+    server.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
 }
 
 fn answer(request: &Request<Incoming>, token: Option<&Token>, metrics: &Metrics) -> Response<Full<Bytes>> {
@@ -152,6 +180,8 @@ fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Client;
+    use crate::tls::testing::Authority;
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
@@ -165,7 +195,7 @@ mod tests {
 
     fn serve(token: Option<&str>) -> SocketAddr {
         let metrics = Arc::new(Metrics::new().unwrap());
-        start("127.0.0.1:0".parse().unwrap(), token.and_then(Token::new), metrics).unwrap()
+        start("127.0.0.1:0".parse().unwrap(), None, token.and_then(Token::new), metrics).unwrap()
     }
 
     #[test]
@@ -198,5 +228,26 @@ mod tests {
             let answer = get(address, &format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{header}\r\n"));
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{header}: {answer}");
         }
+    }
+
+    #[test]
+    fn talks_tls_when_it_has_a_certificate() {
+        let authority = Authority::new("metrics");
+        let tls = authority.issue("localhost").server().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let address =
+            start("127.0.0.1:0".parse().unwrap(), Some(tls), Token::new("s3cret"), metrics).unwrap();
+        let client = Client::new(Some(&authority.path("ca.pem")), None).unwrap();
+        let agent = ureq::Agent::config_builder().tls_config(client.http()).build().new_agent();
+        let get = || agent.get(format!("https://localhost:{}/metrics", address.port()));
+        let mut answer = get().header("Authorization", "Bearer s3cret").call().unwrap();
+        assert!(answer.body_mut().read_to_string().unwrap().contains("pptpscope_calls_started_total 0"));
+        assert!(matches!(get().call(), Err(ureq::Error::StatusCode(401))));
+        // Whoever speaks plain HTTP gets nothing.
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!answer.windows(9).any(|part| part == b"pptpscope"));
     }
 }

@@ -100,6 +100,12 @@ fn own(book: &mut Book, status: &Status) -> Result<(), Error> {
         sinks().map(|sink| (one(&sink.name), sink.waiting as f64)),
     )?;
     book.values(
+        "sink_spooled_events",
+        "Of these, the ones on disk, where they outlast the agent.",
+        ["sink"],
+        sinks().map(|sink| (one(&sink.name), sink.spooled as f64)),
+    )?;
+    book.values(
         "sink_up",
         "Whether a sink delivers.",
         ["sink"],

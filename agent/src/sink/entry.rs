@@ -22,6 +22,7 @@ pub struct Entry {
 #[derive(Deserialize)]
 struct Head<'line> {
     event: &'line str,
+    severity: Severity,
 }
 
 impl Entry {
@@ -29,11 +30,19 @@ impl Entry {
     ///
     /// # Errors
     /// When it cannot be written as JSON: a fault of this program.
-    pub fn of(event: &impl Serialize, severity: Severity) -> serde_json::Result<Arc<Self>> {
+    pub fn of(event: &impl Serialize) -> serde_json::Result<Arc<Self>> {
         let mut line = serde_json::to_vec(event)?;
-        let name = serde_json::from_slice::<Head<'_>>(&line)?.event.to_owned();
+        let Head { event, severity } = serde_json::from_slice(&line)?;
+        let event = event.to_owned();
         line.push(b'\n');
-        Ok(Arc::new(Self { event: name, severity, line }))
+        Ok(Arc::new(Self { event, severity, line }))
+    }
+
+    /// An event that comes back from a disk. One that cannot be read, which a test excludes, has no name.
+    pub fn of_line(line: Vec<u8>) -> Self {
+        let (event, severity) = serde_json::from_slice::<Head<'_>>(&line)
+            .map_or((String::new(), Severity::Info), |head| (head.event.to_owned(), head.severity));
+        Self { event, severity, line }
     }
 
     /// The JSON object, without the newline.

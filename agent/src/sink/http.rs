@@ -16,6 +16,7 @@ use ureq::http::StatusCode;
 use super::entry::Entry;
 use super::otlp;
 use super::worker::{Outlet, Progress};
+use crate::tls::Client;
 
 /// How long the receiver may take for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,9 +87,10 @@ enum Answer {
 }
 
 impl Http {
-    /// Will send to `url`.
-    pub fn new(url: String, form: Form, headers: Headers) -> Self {
+    /// Will send to `url`; `tls` is for `https://`.
+    pub fn new(url: String, form: Form, headers: Headers, tls: Option<&Client>) -> Self {
         let config = Agent::config_builder()
+            .tls_config(tls.map(Client::http).unwrap_or_default())
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
@@ -161,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::event::Severity;
+    use crate::tls::testing::Authority;
 
     fn entry(text: &str) -> Arc<Entry> {
         let line = format!(
@@ -213,7 +216,7 @@ mod tests {
         });
         let headers = Headers::parse("# for the receiver\nx-key: secret\n").unwrap();
         assert_eq!(format!("{headers:?}"), r#"["x-key"]"#);
-        let mut http = Http::new(url, Form::Rows, headers);
+        let mut http = Http::new(url, Form::Rows, headers, None);
         let mut progress = Progress::default();
         let entries = [entry("a"), entry("b"), entry("bad"), entry("c"), entry("d")];
         http.deliver(&entries, &mut progress).unwrap();
@@ -223,13 +226,13 @@ mod tests {
     #[test]
     fn what_may_be_mended_is_tried_again() {
         for status in [401, 404, 429, 500, 503, 307] {
-            let mut http = Http::new(receiver(move |_, _| status), Form::Rows, Headers::default());
+            let mut http = Http::new(receiver(move |_, _| status), Form::Rows, Headers::default(), None);
             let mut progress = Progress::default();
             let error = http.deliver(&[entry("a")], &mut progress).unwrap_err().to_string();
             assert!(error.contains(&status.to_string()), "{error}");
             assert_eq!(progress, Progress::default());
         }
-        let mut http = Http::new("http://127.0.0.1:9".into(), Form::Otlp, Headers::default());
+        let mut http = Http::new("http://127.0.0.1:9".into(), Form::Otlp, Headers::default(), None);
         assert!(http.deliver(&[entry("a")], &mut Progress::default()).is_err());
     }
 
@@ -238,5 +241,40 @@ mod tests {
         for text in ["secret", "a b: c", ": x"] {
             assert_eq!(Headers::parse(text), Err("line 1 is no `Name: value`".into()));
         }
+    }
+
+    #[test]
+    fn over_tls_it_knows_the_receiver_and_the_receiver_knows_it() {
+        let authority = Authority::new("http");
+        let server = authority.strict_server(authority.issue("localhost"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/v1/logs", listener.local_addr().unwrap().port());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let session = rustls::ServerConnection::new(Arc::clone(&server)).unwrap();
+                let mut stream = rustls::StreamOwned::new(session, stream.unwrap());
+                let mut block = [0; 65536];
+                // The request is small: its head and body come at once or in two parts.
+                let mut text = Vec::new();
+                while !text.ends_with(b"}]}]}]}") {
+                    match stream.read(&mut block) {
+                        Ok(length) if length > 0 => text.extend(&block[..length]),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        });
+        let deliver = |identity| {
+            let client = Client::new(Some(&authority.path("ca.pem")), identity).unwrap();
+            let mut http = Http::new(url.clone(), Form::Otlp, Headers::default(), Some(&client));
+            let mut progress = Progress::default();
+            http.deliver(&[entry("a")], &mut progress).map(|()| progress)
+        };
+        let known = deliver(Some(authority.issue("vpn"))).unwrap();
+        assert_eq!(known, Progress { written: 1, refused: 0 });
+        assert!(deliver(None).is_err());
     }
 }

@@ -85,7 +85,7 @@ mod tests {
 
     fn sink(output: impl Write + Send + 'static, bytes: usize) -> Sink {
         let limits = Limits { bytes, ..Limits::default() };
-        Sink::start("stdout", Lines::new(output), Filter::default(), limits).unwrap()
+        Sink::start("stdout", Lines::new(output), Filter::default(), limits, None).unwrap()
     }
 
     fn entry(text: &str) -> Arc<Entry> {

@@ -16,12 +16,14 @@ use super::journal::Journal;
 use super::lines::Lines;
 use super::queue::{Limits, WhenFull};
 use super::socket::Socket;
+use super::spool::{self, Spool};
 use super::syslog::{Syslog, Target};
-use super::worker::Sink;
+use super::worker::{Outlet, Sink};
 use super::{Error, Sinks};
 use crate::config::file::secret;
 use crate::config::value::{Age, Bytes};
 use crate::event::Severity;
+use crate::tls::{Client, Identity};
 
 /// A sink as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,8 +32,8 @@ pub struct SinkSpec {
     /// What it is.
     #[serde(rename = "type")]
     kind: Kind,
-    /// Where: a path; for `syslog` `udp://HOST:PORT`, `tcp://HOST:PORT` or a path; for `clickhouse`
-    /// `http://HOST:8123`; for `otlp` `http://HOST:4318/v1/logs`.
+    /// Where: a path; for `syslog` `udp://HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT` or a path; for
+    /// `clickhouse` `http://HOST:8123`; for `otlp` `http://HOST:4318/v1/logs`; both also with `https://`.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
     /// Names (`session.end`) and families (`session.*`) of events. [default: all]
@@ -68,6 +70,23 @@ pub struct SinkSpec {
     /// `clickhouse`, `otlp`: file with headers, `Name: value` on each line, for authorisation. [default: none]
     #[serde(skip_serializing_if = "Option::is_none")]
     headers_file: Option<PathBuf>,
+    /// `tls://`, `https://`: certificates of the authorities that may vouch for the receiver (PEM). [default: those
+    /// of the system]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
+    /// `tls://`, `https://`: certificate by which the receiver knows this host (PEM). [default: none]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_file: Option<PathBuf>,
+    /// Its key (PEM), a file that is not open to everybody. [default: none]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
+    /// `socket`, `syslog`, `clickhouse`, `otlp`: file for events that wait, across restarts of the agent. [default:
+    /// none, events wait in memory]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<PathBuf>,
+    /// Bytes that the spool may have. [default: 256M]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool_size: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,7 +105,7 @@ enum Kind {
 impl SinkSpec {
     /// Whether it makes files, in folders that may be another user's.
     pub(crate) const fn makes_files(&self) -> bool {
-        matches!(self.kind, Kind::File)
+        matches!(self.kind, Kind::File) || self.spool.is_some()
     }
 }
 
@@ -124,6 +143,11 @@ impl SinkSpec {
             fsync: None,
             table: None,
             headers_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+            spool: None,
+            spool_size: None,
         }
     }
 
@@ -146,9 +170,12 @@ impl SinkSpec {
             return Err(format!("a sink of type {kind} has no `to`"));
         }
         let is_http = matches!(self.kind, Kind::Clickhouse | Kind::Otlp);
-        if is_http && !self.to.as_ref().is_some_and(|to| to.starts_with("http://")) {
-            return Err(format!("`to` of a sink of type {kind} begins with http://"));
+        let begins = |with: &str| self.to.as_ref().is_some_and(|to| to.starts_with(with));
+        if is_http && !begins("http://") && !begins("https://") {
+            return Err(format!("`to` of a sink of type {kind} begins with http:// or https://"));
         }
+        self.check_tls()?;
+        self.check_spool()?;
         if self.headers_file.is_some() && !is_http {
             return Err(format!(
                 "`headers-file` is for sinks of type clickhouse and otlp, this one is {kind}"
@@ -174,6 +201,75 @@ impl SinkSpec {
         }
     }
 
+    fn has_tls(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| match self.kind {
+            Kind::Syslog => to.starts_with("tls://"),
+            Kind::Clickhouse | Kind::Otlp => to.starts_with("https://"),
+            _ => false,
+        })
+    }
+
+    fn check_tls(&self) -> Result<(), String> {
+        let keys = [
+            ("ca-file", self.ca_file.is_some()),
+            ("certificate-file", self.certificate_file.is_some()),
+            ("key-file", self.key_file.is_some()),
+        ];
+        match keys.iter().find(|(_, is_set)| *is_set && !self.has_tls()) {
+            Some((key, _)) => Err(format!("`{key}` is for sinks with `to` of tls:// or https://")),
+            None if self.certificate_file.is_some() != self.key_file.is_some() => {
+                Err("`certificate-file` and `key-file` go together".into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_spool(&self) -> Result<(), String> {
+        if self.spool.is_none() {
+            return match self.spool_size {
+                Some(_) => Err("`spool-size` needs `spool`".into()),
+                None => Ok(()),
+            };
+        }
+        let is_far = matches!(self.kind, Kind::Socket | Kind::Syslog | Kind::Clickhouse | Kind::Otlp);
+        if !is_far {
+            return Err(format!(
+                "`spool` is for sinks whose receiver may be away, this one is {}",
+                self.kind.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// What TLS needs; None without it.
+    fn tls(&self) -> io::Result<Option<Client>> {
+        if !self.has_tls() {
+            return Ok(None);
+        }
+        let identity = match (&self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some(Identity::read(certificate, key)?),
+            _ => None,
+        };
+        Client::new(self.ca_file.as_deref(), identity).map(Some)
+    }
+
+    /// Whether the files that it needs are what they should be.
+    ///
+    /// # Errors
+    /// Names the one that is not.
+    pub fn check_files(&self) -> io::Result<()> {
+        self.headers()?;
+        self.tls().map(drop)
+    }
+
+    fn spool(&self) -> io::Result<Option<Spool>> {
+        let Some(path) = self.spool.clone() else { return Ok(None) };
+        let bytes = self.spool_size.map_or(SPOOL_BYTES, Bytes::get);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let settings = spool::Settings { path: path.clone(), bytes, when_full: self.when_full };
+        Spool::open(settings).map(Some).map_err(named)
+    }
+
     fn headers(&self) -> io::Result<Headers> {
         let Some(path) = &self.headers_file else { return Ok(Headers::default()) };
         let wrong =
@@ -197,10 +293,12 @@ impl SinkSpec {
                 .map_or(default.bytes, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX)),
             when_full: self.when_full,
         };
+        let failed = |source| Error::Begin { name: name.clone(), source };
+        let tls = self.tls().map_err(failed)?;
+        let spool = self.spool().map_err(failed)?;
+        let start = Start { name: name.clone(), filter, limits, spool };
         match self.kind {
-            Kind::Stdout => {
-                sinks.add_stdout(Sink::start(name, Lines::new(io::stdout()), filter, limits)?);
-            }
+            Kind::Stdout => sinks.add_stdout(start.with(Lines::new(io::stdout()))?),
             Kind::File => {
                 let settings = file::Settings {
                     path: PathBuf::from(to),
@@ -210,34 +308,52 @@ impl SinkSpec {
                     compress: self.compress.unwrap_or(false),
                     fsync: self.fsync.unwrap_or(false),
                 };
-                let file = RotatingFile::open(settings)
-                    .map_err(|source| Error::Begin { name: name.clone(), source })?;
-                sinks.add(Sink::start(name, file, filter, limits)?);
+                sinks.add(start.with(RotatingFile::open(settings).map_err(failed)?)?);
                 sinks.set_reopens();
             }
-            Kind::Journal => sinks.add(Sink::start(name, Journal, filter, limits)?),
+            Kind::Journal => sinks.add(start.with(Journal)?),
             Kind::Syslog => {
-                let target = match to.split_once("://") {
-                    Some(("udp", address)) => Target::Udp(address.to_owned()),
-                    Some(("tcp", address)) => Target::Tcp(address.to_owned()),
+                let target = match (to.split_once("://"), &tls) {
+                    (Some(("udp", address)), _) => Target::Udp(address.to_owned()),
+                    (Some(("tcp", address)), _) => Target::Tcp(address.to_owned()),
+                    (Some(("tls", address)), Some(tls)) => {
+                        Target::Tls(address.to_owned(), tls.stream().map_err(failed)?)
+                    }
                     _ => Target::Unix(PathBuf::from(to)),
                 };
-                sinks.add(Sink::start(name, Syslog::new(target, host), filter, limits)?);
+                sinks.add(start.with(Syslog::new(target, host))?);
             }
-            Kind::Clickhouse | Kind::Otlp => {
-                let headers = self.headers().map_err(|source| Error::Begin { name: name.clone(), source })?;
-                let http = if self.kind == Kind::Otlp {
-                    Http::new(to, Form::Otlp, headers)
-                } else {
-                    Http::new(rows_url(&to, self.table.as_deref().unwrap_or(TABLE)), Form::Rows, headers)
-                };
-                sinks.add(Sink::start(name, http, filter, limits)?);
+            Kind::Clickhouse => {
+                let url = rows_url(&to, self.table.as_deref().unwrap_or(TABLE));
+                let headers = self.headers().map_err(failed)?;
+                sinks.add(start.with(Http::new(url, Form::Rows, headers, tls.as_ref()))?);
             }
-            Kind::Socket => sinks.add(Sink::start(name, Socket::new(PathBuf::from(to)), filter, limits)?),
+            Kind::Otlp => {
+                let headers = self.headers().map_err(failed)?;
+                sinks.add(start.with(Http::new(to, Form::Otlp, headers, tls.as_ref()))?);
+            }
+            Kind::Socket => sinks.add(start.with(Socket::new(PathBuf::from(to)))?),
         }
         Ok(())
     }
 }
+
+/// What every sink begins with.
+struct Start {
+    name: String,
+    filter: Filter,
+    limits: Limits,
+    spool: Option<Spool>,
+}
+
+impl Start {
+    fn with(self, outlet: impl Outlet + 'static) -> Result<Sink, Error> {
+        Sink::start(self.name, outlet, self.filter, self.limits, self.spool)
+    }
+}
+
+/// Bytes of a spool when nothing else is said.
+const SPOOL_BYTES: u64 = 256 << 20;
 
 /// Table of ClickHouse when nothing else is said.
 const TABLE: &str = "pptpscope";
@@ -330,7 +446,12 @@ mod tests {
             ("stdout,events=Session", "is neither the name"),
             ("stdout,severity=bad", "unknown variant `bad`"),
             ("stdout,compress,compress", "given twice"),
-            ("clickhouse:ftp://x", "begins with http://"),
+            ("clickhouse:ftp://x", "begins with http:// or https://"),
+            ("otlp:http://x,ca-file=/y", "`ca-file` is for sinks with `to` of tls:// or https://"),
+            ("syslog:tcp://x:1,key-file=/y", "`key-file` is for sinks with"),
+            ("syslog:tls://x:1,key-file=/y", "go together"),
+            ("file:/x,spool=/y", "whose receiver may be away"),
+            ("otlp:http://x,spool-size=1M", "needs `spool`"),
             ("otlp", "needs `to`"),
             ("otlp:http://x,table=t", "`table` is for sinks of type clickhouse"),
             ("clickhouse:http://x,table=a;b", "`table` is a name"),

@@ -1,32 +1,33 @@
-//! A syslog daemon: RFC 5424, over UDP (RFC 5426), TCP with octet counting (RFC 6587, section 3.4.1) or the
-//! datagram socket of this host. The message is the event as JSON.
+//! A syslog daemon: RFC 5424, over UDP (RFC 5426), TCP with octet counting (RFC 6587, section 3.4.1), the same in
+//! TLS (RFC 5425), or the datagram socket of this host. The message is the event as JSON.
 //!
 //! No crate: those at hand neither frame by RFC 6587 nor say how much of a batch went out.
 
-use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::io;
+use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use super::entry::Entry;
+use super::stream::{Stream, TIMEOUT, resolve};
 use super::worker::{Outlet, Progress};
 use crate::event::Severity;
 
 /// Facility daemon (RFC 5424, section 6.2.1).
 const FACILITY: u8 = 3;
 
-/// How long connecting and writing may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Where the daemon listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// Host and port.
     Udp(String),
     /// Host and port.
     Tcp(String),
+    /// Host and port, and what is needed to trust it.
+    Tls(String, Arc<ClientConfig>),
     /// Path of a datagram socket, `/dev/log` as a rule.
     Unix(PathBuf),
 }
@@ -34,7 +35,7 @@ pub enum Target {
 #[derive(Debug)]
 enum Connection {
     Udp(UdpSocket),
-    Tcp(TcpStream),
+    Stream(Stream),
     Unix(UnixDatagram),
 }
 
@@ -63,11 +64,8 @@ impl Syslog {
                 socket.connect(to)?;
                 Connection::Udp(socket)
             }
-            Target::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(&resolve(address)?, TIMEOUT)?;
-                stream.set_write_timeout(Some(TIMEOUT))?;
-                Connection::Tcp(stream)
-            }
+            Target::Tcp(address) => Connection::Stream(Stream::connect(address, None)?),
+            Target::Tls(address, config) => Connection::Stream(Stream::connect(address, Some(config))?),
             Target::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect(path)?;
@@ -101,25 +99,21 @@ impl Syslog {
     }
 }
 
-fn resolve(address: &str) -> io::Result<std::net::SocketAddr> {
-    address
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address")))
-}
-
 impl Outlet for Syslog {
     fn deliver(&mut self, entries: &[Arc<Entry>], progress: &mut Progress) -> io::Result<()> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
         };
+        if let Connection::Stream(stream) = &mut connection {
+            stream.check()?;
+        }
         for entry in entries {
             let message = self.message(entry);
             let sent = match &mut connection {
                 Connection::Udp(socket) => socket.send(&message).map(drop),
                 Connection::Unix(socket) => socket.send(&message).map(drop),
-                Connection::Tcp(stream) => {
+                Connection::Stream(stream) => {
                     let mut framed = format!("{} ", message.len()).into_bytes();
                     framed.extend_from_slice(&message);
                     stream.write_all(&framed)

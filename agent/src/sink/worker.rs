@@ -1,4 +1,5 @@
-//! A sink: a queue, and a thread that delivers what is in it.
+//! A sink: a queue, and a thread that delivers what is in it. With a spool, another thread moves what is in the
+//! queue to disk, and the first one delivers from there.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use super::Error;
 use super::entry::Entry;
 use super::filter::Filter;
 use super::queue::{Limits, Queue, Work};
+use super::spool::Spool;
 
 /// Events that a thread takes at once.
 const BATCH: usize = 512;
@@ -72,6 +74,8 @@ pub struct Report {
     pub dropped: u64,
     /// Events that wait, those in the thread's hands included.
     pub waiting: u64,
+    /// Of these, the ones on disk, where they outlast the agent.
+    pub spooled: u64,
     /// What is in the way now.
     pub error: Option<String>,
 }
@@ -80,7 +84,9 @@ pub struct Report {
 #[derive(Debug)]
 struct Shared {
     queue: Queue,
+    spool: Option<Spool>,
     written: AtomicU64,
+    /// Events that are in neither of the two.
     in_hand: AtomicU64,
     is_over: AtomicBool,
     error: Mutex<Option<String>>,
@@ -96,7 +102,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts the thread of a sink.
+    /// Starts the threads of a sink.
     ///
     /// # Errors
     /// When there can be no more threads.
@@ -105,26 +111,28 @@ impl Sink {
         outlet: impl Outlet + 'static,
         filter: Filter,
         limits: Limits,
+        spool: Option<Spool>,
     ) -> Result<Self, Error> {
         let name = name.into();
         let shared = Arc::new(Shared {
             queue: Queue::new(limits),
+            spool,
             written: AtomicU64::new(0),
             in_hand: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             error: Mutex::default(),
         });
+        if shared.spool.is_some() {
+            let shared = Arc::clone(&shared);
+            spawn("spool", &name, move || shared.fill_spool())?;
+        }
         let (done, finished) = mpsc::channel();
         let worker = Worker { name: name.clone(), outlet, shared: Arc::clone(&shared) };
-        thread::Builder::new()
-            // The kernel keeps 15 characters.
-            .name(format!("sink {name}").chars().take(15).collect())
-            .spawn(move || {
-                worker.run();
-                // The receiver may have given up waiting: then nobody cares any more.
-                let _ = done.send(());
-            })
-            .map_err(Error::Thread)?;
+        spawn("sink", &name, move || {
+            worker.run();
+            // The receiver may have given up waiting: then nobody cares any more.
+            let _ = done.send(());
+        })?;
         Ok(Self { name, filter, shared, finished })
     }
 
@@ -153,12 +161,15 @@ impl Sink {
     /// What it has done.
     pub fn report(&self) -> Report {
         let (dropped, queued) = self.shared.queue.counts();
+        let (spool_dropped, spooled, spool_error) =
+            self.shared.spool.as_ref().map(Spool::counts).unwrap_or_default();
         Report {
             name: self.name.clone(),
             written: self.shared.written.load(Ordering::Acquire),
-            dropped,
-            waiting: queued + self.shared.in_hand.load(Ordering::Acquire),
-            error: lock(&self.shared.error).clone(),
+            dropped: dropped + spool_dropped,
+            waiting: queued + self.shared.in_hand.load(Ordering::Acquire) + spooled,
+            spooled,
+            error: spool_error.or_else(|| lock(&self.shared.error).clone()),
         }
     }
 
@@ -167,17 +178,71 @@ impl Sink {
         self.shared.queue.close(deadline);
     }
 
-    /// Waits for the end of a closed sink, until `deadline`. False when events were lost on the way.
+    /// Waits for the end of a closed sink, until `deadline`. False when events were lost on the way: those on
+    /// disk are not.
     pub fn wait(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let ended = !matches!(self.finished.recv_timeout(left), Err(RecvTimeoutError::Timeout));
         let report = self.report();
-        ended && report.dropped == 0 && report.waiting == 0
+        // What is on disk needs no thread.
+        let is_safe = ended || self.shared.spool.is_some();
+        is_safe && report.dropped == 0 && report.waiting == report.spooled
     }
+}
+
+/// Starts a thread. The kernel keeps 15 characters of its name.
+fn spawn(what: &str, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let name = format!("{what} {name}").chars().take(15).collect();
+    thread::Builder::new().name(name).spawn(work).map_err(Error::Thread)?;
+    Ok(())
 }
 
 fn lock(error: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
     error.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// The thread of a spool.
+    fn fill_spool(&self) {
+        let Some(spool) = &self.spool else { return };
+        loop {
+            match self.queue.next(BATCH) {
+                Work::Deliver(batch) => {
+                    self.in_hand.store(batch.len() as u64, Ordering::Release);
+                    spool.add(&batch);
+                    self.in_hand.store(0, Ordering::Release);
+                }
+                // Sinks with files have no spool.
+                Work::Reopen => {}
+                Work::End => break,
+            }
+        }
+        spool.close();
+    }
+
+    /// What is to be done next by the thread that delivers.
+    fn next(&self) -> Work {
+        match &self.spool {
+            None => self.queue.next(BATCH),
+            Some(spool) => spool.next(BATCH).map_or(Work::End, Work::Deliver),
+        }
+    }
+
+    /// `left` events of those in hand are to be delivered yet, after `moved` of them were.
+    fn moved(&self, moved: usize, left: usize) {
+        match &self.spool {
+            None => self.in_hand.store(left as u64, Ordering::Release),
+            Some(spool) => spool.remove(moved),
+        }
+    }
+
+    /// No use in going on with `left` events in hand: those on disk stay there.
+    fn stop(&self, left: usize) {
+        if self.spool.is_none() {
+            self.queue.give_up(left);
+            self.in_hand.store(0, Ordering::Release);
+        }
+    }
 }
 
 /// The thread's side.
@@ -190,7 +255,7 @@ struct Worker<O> {
 impl<O: Outlet> Worker<O> {
     fn run(mut self) {
         loop {
-            match self.shared.queue.next(BATCH) {
+            match self.shared.next() {
                 Work::Deliver(batch) => {
                     if !self.deliver(&batch) {
                         break;
@@ -204,42 +269,39 @@ impl<O: Outlet> Worker<O> {
             }
         }
         self.shared.is_over.store(true, Ordering::Release);
-        self.shared.queue.abandon();
+        if self.shared.spool.is_none() {
+            self.shared.queue.abandon();
+        }
     }
 
     /// Delivers until everything is delivered. False when it is no use to go on.
     fn deliver(&mut self, batch: &[Arc<Entry>]) -> bool {
         let mut done = 0;
         let mut pause = FIRST_PAUSE;
-        self.hold(batch.len());
+        self.shared.moved(0, batch.len());
         loop {
             let mut progress = Progress::default();
             let rest = batch.get(done..).unwrap_or_default();
             let mut result = self.outlet.deliver(rest, &mut progress);
-            let moved = progress.written + progress.refused;
-            done = (done + moved).min(batch.len());
+            let moved = (progress.written + progress.refused).min(rest.len());
+            done += moved;
             if result.is_ok() && self.shared.queue.is_empty() {
                 result = self.outlet.settle();
             }
             self.shared.written.fetch_add(progress.written as u64, Ordering::Release);
             self.shared.queue.give_up(progress.refused);
-            self.hold(batch.len() - done);
+            self.shared.moved(moved, batch.len() - done);
             self.note(result.as_ref().err());
             let Err(error) = result else { return true };
             if moved > 0 {
                 pause = FIRST_PAUSE;
             }
             if self.outlet.is_final(&error) || !self.shared.queue.pause(pause) {
-                self.shared.queue.give_up(batch.len() - done);
-                self.hold(0);
+                self.shared.stop(batch.len() - done);
                 return false;
             }
             pause = (pause * 2).min(LAST_PAUSE);
         }
-    }
-
-    fn hold(&self, count: usize) {
-        self.shared.in_hand.store(count as u64, Ordering::Release);
     }
 
     /// Says once what is in the way, and once that it is not any more.
@@ -261,6 +323,7 @@ impl<O: Outlet> Worker<O> {
 mod tests {
     use super::*;
     use crate::event::Severity;
+    use crate::sink::spool;
 
     fn entry() -> Arc<Entry> {
         Arc::new(Entry { event: "drop".into(), severity: Severity::Info, line: b"{}\n".to_vec() })
@@ -284,15 +347,15 @@ mod tests {
         }
     }
 
-    fn flaky(limits: Limits) -> (Sink, Arc<AtomicBool>, Arc<AtomicU64>) {
+    fn flaky(limits: Limits, spool: Option<Spool>) -> (Sink, Arc<AtomicBool>, Arc<AtomicU64>) {
         let (is_away, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let outlet = Flaky { is_away: Arc::clone(&is_away), taken: Arc::clone(&taken) };
-        (Sink::start("flaky", outlet, Filter::default(), limits).unwrap(), is_away, taken)
+        (Sink::start("flaky", outlet, Filter::default(), limits, spool).unwrap(), is_away, taken)
     }
 
     #[test]
     fn what_an_error_left_is_offered_again() {
-        let (sink, _, taken) = flaky(Limits::default());
+        let (sink, _, taken) = flaky(Limits::default(), None);
         for _ in 0..10 {
             sink.push(&entry());
         }
@@ -306,7 +369,7 @@ mod tests {
 
     #[test]
     fn everything_is_counted_when_the_receiver_stays_away() {
-        let (sink, is_away, _) = flaky(Limits { bytes: 30, ..Limits::default() });
+        let (sink, is_away, _) = flaky(Limits { bytes: 30, ..Limits::default() }, None);
         is_away.store(true, Ordering::Release);
         for _ in 0..1000 {
             sink.push(&entry());
@@ -317,5 +380,38 @@ mod tests {
         assert_eq!(report.written + report.dropped + report.waiting, 1000);
         assert_eq!(report.waiting, 0);
         assert!(sink.is_over());
+    }
+
+    #[test]
+    fn a_spool_bridges_a_long_absence_and_a_restart() {
+        let path = std::env::temp_dir().join(format!("pptpscope-worker-{}", std::process::id()));
+        let settings = spool::Settings { path: path.clone(), bytes: 1 << 20, when_full: Default::default() };
+        let memory = Limits { bytes: 90, ..Limits::default() };
+        let (sink, is_away, _) = flaky(memory, Some(Spool::open(settings.clone()).unwrap()));
+        is_away.store(true, Ordering::Release);
+        for count in 1..=150 {
+            sink.push(&entry());
+            // No faster than a disk; memory holds thirty.
+            while count % 15 == 0 && sink.report().spooled < count {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let deadline = Instant::now() + Duration::from_millis(100);
+        sink.close(deadline);
+        assert!(sink.wait(deadline), "nothing is lost");
+        let report = sink.report();
+        assert_eq!((report.written, report.dropped, report.waiting, report.spooled), (0, 0, 150, 150));
+        while !sink.is_over() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(sink);
+        let (sink, _, taken) = flaky(memory, Some(Spool::open(settings).unwrap()));
+        sink.push(&entry());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        sink.close(deadline);
+        assert!(sink.wait(deadline));
+        assert_eq!((taken.load(Ordering::Acquire), sink.report().waiting), (151, 0));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(path.with_added_extension("lock")).unwrap();
     }
 }
