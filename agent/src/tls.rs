@@ -87,7 +87,8 @@ impl Client {
             None => rustls_native_certs::load_native_certs().certs,
         };
         if roots.is_empty() {
-            let what = "this host has no certificates of authorities: install ca-certificates, or name a `ca-file`";
+            let what =
+                "this host has no certificates of authorities: install ca-certificates, or name a `ca-file`";
             return Err(io::Error::new(io::ErrorKind::NotFound, what));
         }
         let client = Self { roots, identity };

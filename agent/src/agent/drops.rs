@@ -214,6 +214,10 @@ impl Agent {
         {
             reason = Reason::RawSocketClone;
         }
+        // From 6.12 on a full socket does not count as one that takes it (raw_v4_input).
+        if reason == Reason::NoReceiver && self.drops.sockets.refuses(source, destination) {
+            reason = Reason::RawSocketFull;
+        }
         let mut kind = Kind {
             reason: DropReason(reason),
             stage: match Class::from_byte(key.class) {

@@ -155,7 +155,9 @@ garbage
         let start = 0xffff_ffff_c05e_1000;
         assert_eq!(text_of(modules, "ppp_generic"), Some(Text { start, end: start + 45056 }));
         // With 6.4 another module may begin before the size of this one ends.
-        let modules = format!("{modules}nf_tables 356352 9 - Live 0xffffffffc05e9000\nudp 1 0 - Live 0xffffffff00000000\n");
+        let modules = format!(
+            "{modules}nf_tables 356352 9 - Live 0xffffffffc05e9000\nudp 1 0 - Live 0xffffffff00000000\n"
+        );
         let text = text_of(&modules, "ppp_generic").unwrap();
         assert_eq!(before_the_next(text, &modules), Text { start, end: start + 0x8000 });
         let last = text_of(&modules, "nf_tables").unwrap();

@@ -123,11 +123,7 @@ async fn converse(
         async { Ok::<_, Infallible>(response) }
     });
     let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .keep_alive(false)
-        .max_buf_size(16 << 10);
+    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).max_buf_size(16 << 10);
     server.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
 }
 

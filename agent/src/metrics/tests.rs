@@ -81,7 +81,14 @@ fn status() -> Status {
             state: ProbeState::Attached,
             note: None,
         }],
-        sinks: vec![Sink { name: "file:/x\"y\\z\n".into(), written: 3, dropped: 1, waiting: 2, spooled: 1, error: None }],
+        sinks: vec![Sink {
+            name: "file:/x\"y\\z\n".into(),
+            written: 3,
+            dropped: 1,
+            waiting: 2,
+            spooled: 1,
+            error: None,
+        }],
         logs: vec![LogSource {
             name: "/var/log/syslog".into(),
             clock_offset_ns: Some(-5),

@@ -262,7 +262,8 @@ mod tests {
                         _ => break,
                     }
                 }
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
             }

@@ -43,6 +43,13 @@ impl Sockets {
         self.counted.contains_key(&(destination, source))
     }
 
+    /// Whether a socket has just refused what `source` sends to `destination`: more than was seen to be freed.
+    pub(super) fn refuses(&self, source: Option<Ipv4Addr>, destination: Option<Ipv4Addr>) -> bool {
+        let (Some(source), Some(destination)) = (source, destination) else { return false };
+        let of = |sums: &BTreeMap<_, u64>| sums.get(&(destination, source)).copied().unwrap_or(0);
+        of(&self.counted) > of(&self.freed)
+    }
+
     /// What the sockets have counted more than was seen to be freed, since this was last asked: on
     /// kernels that free nothing there, all of it.
     pub(super) fn unseen(&mut self) -> Vec<((Ipv4Addr, Ipv4Addr), u64)> {
@@ -85,9 +92,10 @@ mod tests {
         sockets.look(&[socket(1, 0)]);
         sockets.look(&[socket(1, 10)]);
         let pair = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        assert!(sockets.refuses(Some(pair.1), Some(pair.0)) && !sockets.refuses(Some(pair.0), Some(pair.1)));
         // Freed packets are read after the sockets, so that there may be more of them.
         sockets.freed.insert(pair, 12);
-        assert!(sockets.unseen().is_empty());
+        assert!(sockets.unseen().is_empty() && !sockets.refuses(Some(pair.1), Some(pair.0)));
         sockets.look(&[socket(1, 15)]);
         assert_eq!(sockets.unseen(), [(pair, 3)]);
     }
