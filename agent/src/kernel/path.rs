@@ -174,7 +174,7 @@ impl Path {
         if names.is_empty() {
             return;
         }
-        let texts: Vec<Text> = names.into_iter().filter_map(symbols::text).collect();
+        let texts = symbols::texts(&names);
         if texts.is_empty() {
             warn!(
                 "the kernel hides where its modules are: drops inside PPP are counted only where a \

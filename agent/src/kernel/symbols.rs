@@ -16,6 +16,9 @@ const KALLSYMS: &str = "/proc/kallsyms";
 /// ppp_generic, has about 40 KiB.
 const LARGEST_TEXT: u64 = 1 << 16;
 
+/// Code of modules begins and ends with whole pages.
+const PAGE: u64 = 4096;
+
 /// A place in a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
@@ -35,11 +38,27 @@ pub fn lookup(addresses: &[u64]) -> io::Result<BTreeMap<u64, Symbol>> {
     Ok(lookup_in(BufReader::new(File::open(KALLSYMS)?), addresses))
 }
 
-/// Where the functions of a module lie: from its first section of code to the next section that is
-/// none. None when the kernel does not show it.
+/// Where the functions of these modules lie. Those are left out of which the kernel does not show it.
+pub(super) fn texts(modules: &[&str]) -> Vec<Text> {
+    let by_sections: Vec<_> = modules.iter().filter_map(|module| by_sections(module)).collect();
+    if !by_sections.is_empty() {
+        return by_sections;
+    }
+    // Those files are for root alone; the list of the modules is everybody's, and shows where they are with
+    // CAP_SYSLOG.
+    let list = fs::read_to_string("/proc/modules").unwrap_or_default();
+    let within: Vec<_> =
+        modules.iter().filter_map(|module| Some((*module, by_list(&list, module)?))).collect();
+    match File::open(KALLSYMS) {
+        Ok(file) if !within.is_empty() => up_to_the_last(within, BufReader::new(file)),
+        _ => Vec::new(),
+    }
+}
+
+/// From the first section of code to the next section that is none.
 ///
 /// Not from kallsyms, which takes the kernel some 100 ms to write out.
-pub(super) fn text(module: &str) -> Option<Text> {
+fn by_sections(module: &str) -> Option<Text> {
     let folder = Path::new("/sys/module").join(module).join("sections");
     let sections = fs::read_dir(folder).ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
@@ -47,30 +66,34 @@ pub(super) fn text(module: &str) -> Option<Text> {
         let address = u64::from_str_radix(address.trim().trim_start_matches("0x"), 16).ok()?;
         Some((entry.file_name().to_string_lossy().into_owned(), address))
     });
-    // Files for root alone; the list of the modules is everybody's, and shows where they are with CAP_SYSLOG.
-    let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
-    let text = text_in(&sections.collect::<Vec<_>>()).or_else(|| text_of(&modules, module))?;
-    Some(before_the_next(text, &modules))
+    text_in(&sections.collect::<Vec<_>>())
 }
 
-/// A line of /proc/modules: name, bytes, users, dependents, state, address. A module begins with its code.
-fn module(line: &str) -> Option<(&str, u64, u64)> {
-    let mut words = line.split_ascii_whitespace();
-    let (name, bytes) = (words.next()?, words.next()?.parse().ok()?);
+/// As far as the code can reach, by a line of /proc/modules: name, bytes, users, dependents, state, address. A
+/// module begins with its code.
+fn by_list(modules: &str, module: &str) -> Option<Text> {
+    let mut words = modules.lines().map(str::split_ascii_whitespace);
+    let mut words = words.find_map(|mut words| (words.next()? == module).then_some(words))?;
+    let bytes: u64 = words.next()?.parse().ok()?;
     let start = u64::from_str_radix(words.nth(3)?.strip_prefix("0x")?, 16).ok()?;
-    (start != 0).then_some((name, bytes, start))
+    (start != 0).then(|| Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
 }
 
-fn text_of(modules: &str, name: &str) -> Option<Text> {
-    let (_, bytes, start) = modules.lines().filter_map(module).find(|(found, ..)| *found == name)?;
-    Some(Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
-}
-
-/// From 6.4 on the code of modules lies together, without their data between: what follows is another module.
-fn before_the_next(text: Text, modules: &str) -> Text {
-    let starts = modules.lines().filter_map(module).map(|(_, _, start)| start);
-    let next = starts.filter(|start| *start > text.start).min();
-    Text { end: next.map_or(text.end, |next| next.min(text.end)), ..text }
+/// The pages up to the last function in each: from 6.4 on the bytes of a module are not all behind its code, and
+/// what lies there may one day be the code of another module.
+fn up_to_the_last(within: Vec<(&str, Text)>, lines: impl BufRead) -> Vec<Text> {
+    let mut last: Vec<u64> = within.iter().map(|(_, text)| text.start).collect();
+    functions(lines, |line| {
+        let is_in = |(module, text): &(&str, Text)| {
+            line.module == Some(*module) && (text.start..text.end).contains(&line.address)
+        };
+        if let Some(last) = within.iter().position(is_in).and_then(|index| last.get_mut(index)) {
+            *last = line.address.max(*last);
+        }
+    });
+    let cut =
+        |((_, text), last): ((&str, Text), u64)| Text { end: text.end.min((last | (PAGE - 1)) + 1), ..text };
+    within.into_iter().zip(last).map(cut).collect()
 }
 
 fn text_in(sections: &[(String, u64)]) -> Option<Text> {
@@ -153,17 +176,20 @@ garbage
                        ppp_generic 45056 4 ppp_mppe,pptp, Live 0xffffffffc05e1000 (E)\n\
                        pppox 16384 1 pptp, Live\n";
         let start = 0xffff_ffff_c05e_1000;
-        assert_eq!(text_of(modules, "ppp_generic"), Some(Text { start, end: start + 45056 }));
-        // With 6.4 another module may begin before the size of this one ends.
-        let modules = format!(
-            "{modules}nf_tables 356352 9 - Live 0xffffffffc05e9000\nudp 1 0 - Live 0xffffffff00000000\n"
-        );
-        let text = text_of(&modules, "ppp_generic").unwrap();
-        assert_eq!(before_the_next(text, &modules), Text { start, end: start + 0x8000 });
-        let last = text_of(&modules, "nf_tables").unwrap();
-        assert_eq!(before_the_next(last, &modules), last);
+        let text = by_list(modules, "ppp_generic").unwrap();
+        assert_eq!(text, Text { start, end: start + 45056 });
         // Hidden, cut, and not there.
-        assert_eq!(["ppp_mppe", "pppox", "ppp"].map(|module| text_of(&modules, module)), [None; 3]);
+        assert_eq!(["ppp_mppe", "pppox", "ppp"].map(|module| by_list(modules, module)), [None; 3]);
+        // Its own data are elsewhere; nf_tables came later, right behind its code.
+        let lines = "ffffffffc05e1010 t ppp_read\t[ppp_generic]\n\
+                     ffffffffc05e7ff0 t ppp_input\t[ppp_generic]\n\
+                     ffffffffc05e2ff0 t ppp_ioctl\t[ppp_generic]\n";
+        let behind = "ffffffffc08e7ff0 t nft_do_chain\t[nf_tables]\n";
+        // The bytes of slhc reach into it as well.
+        let slhc = Text { start: start - 0x2000, end: start + 0x2000 };
+        let within = vec![("slhc", slhc), ("ppp_generic", text)];
+        let found = up_to_the_last(within, format!("{lines}{behind}").as_bytes());
+        assert_eq!(found, [Text { end: start - 0x1000, ..slhc }, Text { start, end: start + 0x7000 }]);
     }
 
     #[test]
