@@ -190,12 +190,12 @@ pub struct Metrics {
 
     /// Certificate of the server (PEM), with those that lead to its authority: metrics are served by HTTPS.
     /// [default: none, plain HTTP]
-    #[arg(long = "metrics-certificate-file", value_name = "FILE")]
+    #[arg(id = "metrics_certificate_file", long = "metrics-certificate-file", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<PathBuf>,
 
     /// Its key (PEM), a file that is not open to everybody. [default: none]
-    #[arg(long = "metrics-key-file", value_name = "FILE")]
+    #[arg(id = "metrics_key_file", long = "metrics-key-file", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
 }

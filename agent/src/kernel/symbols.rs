@@ -40,33 +40,37 @@ pub fn lookup(addresses: &[u64]) -> io::Result<BTreeMap<u64, Symbol>> {
 
 /// Where the functions of these modules lie. Those are left out of which the kernel does not show it.
 pub(super) fn texts(modules: &[&str]) -> Vec<Text> {
-    let by_sections: Vec<_> = modules.iter().filter_map(|module| by_sections(module)).collect();
-    if !by_sections.is_empty() {
-        return by_sections;
-    }
-    // Those files are for root alone; the list of the modules is everybody's, and shows where they are with
-    // CAP_SYSLOG.
+    // With CAP_SYSLOG it shows where they are.
     let list = fs::read_to_string("/proc/modules").unwrap_or_default();
-    let within: Vec<_> =
-        modules.iter().filter_map(|module| Some((*module, by_list(&list, module)?))).collect();
-    match File::open(KALLSYMS) {
-        Ok(file) if !within.is_empty() => up_to_the_last(within, BufReader::new(file)),
-        _ => Vec::new(),
+    let (mut texts, mut reach) = (Vec::new(), Vec::new());
+    for module in modules {
+        let Some(within) = by_list(&list, module) else { continue };
+        match by_sections(&sections(module), within) {
+            Some(text) => texts.push(text),
+            None => reach.push((*module, within)),
+        }
     }
+    // It takes the kernel some 100 ms to write them out.
+    if !reach.is_empty()
+        && let Ok(file) = File::open(KALLSYMS)
+    {
+        texts.extend(up_to_the_last(reach, BufReader::new(file)));
+    }
+    texts
 }
 
-/// From the first section of code to the next section that is none.
-///
-/// Not from kallsyms, which takes the kernel some 100 ms to write out.
-fn by_sections(module: &str) -> Option<Text> {
-    let folder = Path::new("/sys/module").join(module).join("sections");
-    let sections = fs::read_dir(folder).ok()?.filter_map(|entry| {
+/// Names and addresses of a module's sections. The files are for root alone.
+fn sections(module: &str) -> Vec<(String, u64)> {
+    let Ok(folder) = fs::read_dir(Path::new("/sys/module").join(module).join("sections")) else {
+        return Vec::new();
+    };
+    let section = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;
         let address = fs::read_to_string(entry.path()).ok()?;
         let address = u64::from_str_radix(address.trim().trim_start_matches("0x"), 16).ok()?;
         Some((entry.file_name().to_string_lossy().into_owned(), address))
-    });
-    text_in(&sections.collect::<Vec<_>>())
+    };
+    folder.filter_map(section).collect()
 }
 
 /// As far as the code can reach, by a line of /proc/modules: name, bytes, users, dependents, state, address. A
@@ -79,32 +83,32 @@ fn by_list(modules: &str, module: &str) -> Option<Text> {
     (start != 0).then(|| Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
 }
 
-/// The pages up to the last function in each: from 6.4 on the bytes of a module are not all behind its code, and
-/// what lies there may one day be the code of another module.
-fn up_to_the_last(within: Vec<(&str, Text)>, lines: impl BufRead) -> Vec<Text> {
-    let mut last: Vec<u64> = within.iter().map(|(_, text)| text.start).collect();
+/// The pages up to the last function in each.
+fn up_to_the_last(reach: Vec<(&str, Text)>, lines: impl BufRead) -> Vec<Text> {
+    let mut last: Vec<u64> = reach.iter().map(|(_, text)| text.start).collect();
     functions(lines, |line| {
         let is_in = |(module, text): &(&str, Text)| {
             line.module == Some(*module) && (text.start..text.end).contains(&line.address)
         };
-        if let Some(last) = within.iter().position(is_in).and_then(|index| last.get_mut(index)) {
+        if let Some(last) = reach.iter().position(is_in).and_then(|index| last.get_mut(index)) {
             *last = line.address.max(*last);
         }
     });
     let cut =
         |((_, text), last): ((&str, Text), u64)| Text { end: text.end.min((last | (PAGE - 1)) + 1), ..text };
-    within.into_iter().zip(last).map(cut).collect()
+    reach.into_iter().zip(last).map(cut).collect()
 }
 
-fn text_in(sections: &[(String, u64)]) -> Option<Text> {
+/// From the first section of code to the next section that is none. None where data do not follow the code: from
+/// 6.4 on code of modules lies together, and what follows may be that of another one, today or tomorrow.
+fn by_sections(sections: &[(String, u64)], within: Text) -> Option<Text> {
     let is_code = |name: &str| name == ".text" || name.starts_with(".text.") || name == ".noinstr.text";
     let code = || sections.iter().filter(|(name, address)| is_code(name) && *address != 0);
     let start = code().map(|(_, address)| *address).min()?;
     let last = code().map(|(_, address)| *address).max()?;
-    let next = sections.iter().map(|(_, address)| *address).filter(|address| *address > last).min();
-    // From 6.4 on code and data of a module lie apart, and the next section may be far away.
-    let limit = last.saturating_add(LARGEST_TEXT);
-    Some(Text { start, end: next.map_or(limit, |next| next.min(limit)) })
+    let (_, data) = sections.iter().find(|(name, _)| name == ".gnu.linkonce.this_module")?;
+    let end = sections.iter().map(|(_, address)| *address).filter(|address| *address > last).min()?;
+    (within.start..within.end).contains(data).then_some(Text { start, end })
 }
 
 /// A line: address, type, name, and the module in brackets.
@@ -207,20 +211,24 @@ garbage
     }
 
     #[test]
-    fn the_code_of_a_module_ends_where_its_next_section_begins() {
+    fn the_code_of_a_module_ends_where_its_data_begin() {
         let section = |name: &str, address| (name.to_owned(), address);
-        let near = [
-            section(".text", 0xffff_ffff_c000_1000),
-            section(".text.unlikely", 0xffff_ffff_c000_1800),
-            section(".rodata", 0xffff_ffff_c000_3000),
-            section(".init.text", 0xffff_ffff_c000_9000),
-        ];
-        let text = Text { start: 0xffff_ffff_c000_1000, end: 0xffff_ffff_c000_3000 };
-        assert_eq!(text_in(&near), Some(text));
-        let far = [section(".text", 0xffff_ffff_c000_1000), section(".data", 0xffff_ffff_c0f0_0000)];
-        assert_eq!(text_in(&far).unwrap().end, 0xffff_ffff_c001_1000);
-        assert_eq!(text_in(&[section(".text", 0)]), None, "a hidden address");
-        assert_eq!(text_in(&[]), None);
+        let start = 0xffff_ffff_c000_1000;
+        let within = Text { start, end: start + 0x8000 };
+        let of = |data, this_module| {
+            let sections = [
+                section(".text", start),
+                section(".text.unlikely", start + 0x800),
+                section(".rodata", data),
+                section(".gnu.linkonce.this_module", this_module),
+                section(".init.text", start + 0x9000),
+            ];
+            by_sections(&sections, within)
+        };
+        assert_eq!(of(start + 0x2000, start + 0x5000), Some(Text { start, end: start + 0x2000 }));
+        assert_eq!(of(start + 0x20_0000, start + 0x20_5000), None, "data are elsewhere");
+        assert_eq!(by_sections(&[section(".text", 0)], within), None, "a hidden address");
+        assert_eq!(by_sections(&[], within), None);
     }
 
     #[test]

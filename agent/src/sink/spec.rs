@@ -84,7 +84,7 @@ pub struct SinkSpec {
     /// none, events wait in memory]
     #[serde(skip_serializing_if = "Option::is_none")]
     spool: Option<PathBuf>,
-    /// Bytes that the spool may have. [default: 256M]
+    /// Length of the spool; it takes room on the disk as it is used. [default: 256M]
     #[serde(skip_serializing_if = "Option::is_none")]
     spool_size: Option<Bytes>,
 }

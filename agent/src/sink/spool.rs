@@ -20,7 +20,7 @@ use super::queue::WhenFull;
 const OVERHEAD: u64 = 44;
 /// Bytes that it needs for itself.
 const HEADER: u64 = 8192;
-/// Smallest length of the file that has room. It doubles when there is no more.
+/// A file that has room.
 const SMALLEST: u64 = 2 * HEADER;
 
 /// Where and how much.
@@ -28,7 +28,7 @@ const SMALLEST: u64 = 2 * HEADER;
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
-    /// Bytes that it may have; the next lower power of two counts, because it doubles.
+    /// Bytes that it has, as soon as all of it was once in use.
     pub bytes: u64,
     /// What happens beyond.
     pub when_full: WhenFull,
@@ -121,24 +121,34 @@ pub struct Spool {
 }
 
 /// Opens the file, and puts one that is damaged aside.
-fn open(path: &Path) -> io::Result<QueueFile> {
-    let file = match QueueFile::open(path) {
+///
+/// It has its full length from the beginning, with holes: queue-file 2.0.0 loses elements when a ring that has
+/// wrapped grows, and leaves a header that does not fit when an empty one shrinks.
+fn open(path: &Path, length: u64) -> io::Result<QueueFile> {
+    let open = || {
+        let file = QueueFile::with_capacity(path, length)?;
+        if !file.is_empty() || file.file_len() == length {
+            return Ok(file);
+        }
+        drop(file);
+        fs::remove_file(path)?;
+        QueueFile::with_capacity(path, length)
+    };
+    let file = match open() {
         Ok(file) => Ok(file),
         Err(queue_file::Error::Io { source }) => Err(source),
         Err(damage) => {
             let aside = beside(path, "damaged");
             warn!("the spool {} is damaged ({damage}): it is now {}", path.display(), aside.display());
             fs::rename(path, aside)?;
-            QueueFile::open(path).map_err(io::Error::other)
+            open().map_err(io::Error::other)
         }
     };
     let mut file = file?;
     // There are names and addresses of customers in it.
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     file.set_sync_writes(false);
-    // What has gone out is wiped. Not to be turned off: queue-file 2.0.0 then loses elements when a ring that
-    // has wrapped grows.
-    file.set_overwrite_on_remove(true);
+    file.set_overwrite_on_remove(false);
     Ok(file)
 }
 
@@ -162,11 +172,11 @@ impl Spool {
             }
             fs::TryLockError::Error(error) => error,
         })?;
-        let file = open(&settings.path)?;
+        let limit = settings.bytes.max(SMALLEST);
+        let file = open(&settings.path, limit)?;
         if !file.is_empty() {
             info!("{} events wait in {} since the last run", file.size(), settings.path.display());
         }
-        let limit = 1 << settings.bytes.max(SMALLEST).ilog2();
         let state = State { file, front: 0, in_hand: 0, dropped: 0, is_closed: false, error: None };
         Ok(Self { settings, limit, state: Mutex::new(state), changed: Condvar::new(), _lock: lock })
     }
@@ -259,7 +269,7 @@ mod tests {
     fn settings(name: &str, when_full: WhenFull) -> Settings {
         let path = std::env::temp_dir().join(format!("pptpscope-spool-{name}-{}", std::process::id()));
         let _ = fs::remove_file(&path);
-        Settings { path, bytes: 20_000, when_full }
+        Settings { path, bytes: 16_384, when_full }
     }
 
     fn away(settings: &Settings) {
@@ -302,7 +312,7 @@ mod tests {
             assert_eq!(dropped + kept, 500);
             // 8 KiB beside the header, 94 bytes each.
             assert!((70..=87).contains(&kept), "{kept}");
-            assert!(fs::metadata(&settings.path).unwrap().len() <= 16_384);
+            assert_eq!(fs::metadata(&settings.path).unwrap().len(), 16_384);
             let found = numbers(&spool.next(500).unwrap());
             let first = if when_full == WhenFull::DropNewest { 0 } else { 500 - kept };
             assert_eq!(found, (first..first + kept).collect::<Vec<_>>());
@@ -331,14 +341,18 @@ mod tests {
 
     #[test]
     fn is_a_queue_whatever_comes_and_goes() {
-        let settings = Settings { bytes: 1 << 20, ..settings("model", WhenFull::DropNewest) };
-        let spool = Spool::open(settings.clone()).unwrap();
+        let settings = Settings { bytes: 200_000, ..settings("model", WhenFull::DropNewest) };
+        let mut spool = Spool::open(settings.clone()).unwrap();
         let (mut first, mut last, mut random) = (0_u32, 0_u32, 77_u32);
-        for _ in 0..2000 {
+        for step in 0..2000 {
+            if step % 100 == 0 {
+                drop(spool);
+                spool = Spool::open(settings.clone()).unwrap();
+            }
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let count = (random >> 16) % 64;
-            // Growing and shrinking by turns: the ring wraps, and grows when it has.
-            if random >> 24 < 128 + 64 * (last / 5000 % 2) {
+            // The ring wraps again and again, and is empty now and then.
+            if last - first < 1500 && random >> 24 < 128 + 64 * (last / 3000 % 2) {
                 spool.add(&entries(last..last + count));
                 last += count;
             } else if first < last {
@@ -351,6 +365,15 @@ mod tests {
             assert_eq!(spool.counts(), (0, u64::from(last - first), None));
         }
         assert!(last > 10_000, "{last}");
+        drop(spool);
+        // Another size, as soon as it is empty.
+        let spool = Spool::open(settings.clone()).unwrap();
+        let rest = spool.next(2000).unwrap();
+        spool.remove(rest.len());
+        drop(spool);
+        let settings = Settings { bytes: 20_000, ..settings };
+        let _spool = Spool::open(settings.clone()).unwrap();
+        assert_eq!(fs::metadata(&settings.path).unwrap().len(), 20_000);
         away(&settings);
     }
 

@@ -11,6 +11,9 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 /// How long connecting, the handshake and a write may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a receiver may take to refuse us.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The first address of `HOST:PORT`.
 pub(super) fn resolve(address: &str) -> io::Result<SocketAddr> {
     address
@@ -40,11 +43,11 @@ impl Stream {
         while session.is_handshaking() {
             session.complete_io(&mut stream)?;
         }
+        await_verdict(&mut session, &mut stream)?;
         Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))))
     }
 
-    /// Finds out whether the other end has closed, or refused us after the handshake (TLS 1.3 does so), without
-    /// waiting: what is written to it then is lost.
+    /// Finds out whether the other end has closed, without waiting: what is written to it then is lost.
     ///
     /// # Errors
     /// Why nothing can be written.
@@ -91,6 +94,20 @@ impl Stream {
             }
         }
     }
+}
+
+/// With TLS 1.3 the handshake is over for us before the receiver has looked at our certificate. It says next to
+/// nothing if it likes it (a ticket), else it closes.
+fn await_verdict(session: &mut ClientConnection, stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(VERDICT_TIMEOUT))?;
+    match session.read_tls(stream) {
+        Ok(0) => return Err(io::Error::new(ErrorKind::ConnectionAborted, "the receiver has closed")),
+        Ok(_) => drop(session.process_new_packets().map_err(io::Error::other)?),
+        // Not all say something.
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+        Err(error) => return Err(error),
+    }
+    stream.set_read_timeout(Some(TIMEOUT))
 }
 
 impl Drop for Stream {
@@ -168,10 +185,8 @@ mod tests {
         assert_eq!(taken.join().unwrap().unwrap(), "1 x");
 
         let (address, taken) = server(authority.strict_server(authority.issue("localhost")));
-        let mut stream = Stream::connect(&address, Some(&config(&authority, None))).unwrap();
+        let error = Stream::connect(&address, Some(&config(&authority, None))).unwrap_err();
         assert!(taken.join().unwrap().is_err());
-        // With TLS 1.3 only a look at the connection shows it.
-        let error = stream.check().unwrap_err();
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
     }
 
