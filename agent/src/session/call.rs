@@ -316,7 +316,7 @@ impl Call {
             processes: Vec::new(),
             client_peer: self.negotiation.peers.client.clone(),
             server_peer: self.negotiation.peers.server.clone(),
-            control_result: self.negotiation.control_result.clone(),
+            control_result: self.negotiation.control_result.as_deref().cloned(),
             termination: self.negotiation.termination.clone(),
             client_lcp: self.negotiation.client_lcp,
             negotiation: self.negotiation.summaries(),

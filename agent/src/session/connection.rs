@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{ConnectionKey, Serial};
@@ -27,7 +28,7 @@ pub(super) struct Connection {
     /// Sequence number of the client's SYN, to know a retransmission of it.
     pub(super) client_isn: Option<u32>,
     /// How the two ends introduced themselves.
-    pub(super) peers: PerParty<Option<Box<Peer>>>,
+    pub(super) peers: PerParty<Option<Arc<Peer>>>,
     pub(super) last_seen: Timestamp,
     pub(super) tcp: Tcp,
     /// Whether the client sent something that is not PPTP.

@@ -1,5 +1,6 @@
 //! The control connection: TCP segments to PPTP messages to phases (RFC 2637, chapters 2 and 3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Correlator;
@@ -370,7 +371,7 @@ impl Correlator {
         message: &Message,
         out: &mut Vec<Event>,
     ) {
-        let peer = Peer::of(message).map(Box::new);
+        let peer = Peer::of(message).map(Arc::new);
         if let (Some(peer), Some(connection)) = (&peer, self.connections.get_mut(&key)) {
             *connection.peers.of_mut(sender) = Some(peer.clone());
         }
@@ -385,7 +386,7 @@ impl Correlator {
                     Message::CallDisconnectNotify(_) | Message::StopControlConnectionRequest(_)
                 );
             if ends_it && negotiation.control_result.is_none() {
-                negotiation.control_result = ControlResult::of(sender, message);
+                negotiation.control_result = ControlResult::of(sender, message).map(Box::new);
             }
             match message {
                 Message::EchoRequest(echo) => negotiation.control_echo.request(at, sender, echo.identifier),
