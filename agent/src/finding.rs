@@ -227,7 +227,7 @@ impl Engine {
         };
         let words = format!("{address} is that of {} too", other.dossier.client());
         if let Some(case) = self.calls.get_mut(&id) {
-            case.dossier.same_address = Some((at, words));
+            case.dossier.same_address = Some(Box::new((at, words)));
         }
         true
     }

@@ -20,7 +20,7 @@ use crate::event::{Body, Event, Party, PerParty, SessionRef};
 use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 
-pub(super) use control::{Control, ECHO_PATIENCE};
+pub(super) use control::{Control, ECHO_PATIENCE, Reply};
 pub(super) use link::{Auth, Ccp, Ipcp, Lcp};
 pub(super) use logs::{LogLine, Logs};
 pub(super) use told::Told;
@@ -125,6 +125,9 @@ pub(super) enum Daemon {
     Unknown,
 }
 
+/// How many phases there are.
+const PHASES: usize = Phase::Closed as usize + 1;
+
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Dossier {
@@ -135,7 +138,7 @@ pub(super) struct Dossier {
     pub(super) origin: Origin,
     pub(super) phase: Phase,
     /// When each phase was entered first.
-    pub(super) entered: Vec<(Phase, Timestamp)>,
+    entered: [Option<Timestamp>; PHASES],
     pub(super) up: Option<Timestamp>,
     pub(super) ending: Option<Ending>,
     /// `session.end` was said.
@@ -149,7 +152,7 @@ pub(super) struct Dossier {
     pub(super) logs: Logs,
     pub(super) told: Seldom<Told>,
     /// Another call that is up has the same address in its tunnel, and whose it is.
-    pub(super) same_address: Option<(Timestamp, String)>,
+    pub(super) same_address: Option<Box<(Timestamp, String)>>,
     pub(super) sources: Sources,
 }
 
@@ -179,7 +182,7 @@ impl Dossier {
             now: at,
             origin: Origin::Traffic,
             phase: Phase::Tcp,
-            entered: Vec::new(),
+            entered: [None; PHASES],
             up: None,
             ending: None,
             over: false,
@@ -263,19 +266,19 @@ impl Dossier {
         true
     }
 
-    fn enter(&mut self, phase: Phase, at: Timestamp) {
+    pub(super) fn enter(&mut self, phase: Phase, at: Timestamp) {
         self.phase = phase;
         if phase == Phase::Up {
             self.up.get_or_insert(at);
         }
-        if self.entered(phase).is_none() {
-            self.entered.push((phase, at));
+        if let Some(entered) = self.entered.get_mut(phase as usize) {
+            entered.get_or_insert(at);
         }
     }
 
     /// When the phase was entered first.
     pub(super) fn entered(&self, phase: Phase) -> Option<Timestamp> {
-        self.entered.iter().find(|(entered, _)| *entered == phase).map(|(_, at)| *at)
+        self.entered.get(phase as usize).copied().flatten()
     }
 
     /// The client, in sentences.

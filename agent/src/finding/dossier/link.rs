@@ -103,6 +103,7 @@ impl Refusals {
     fn name<O>(&mut self, options: &[O], name: impl Fn(&O) -> String) {
         for name in options.iter().map(name) {
             if self.options.len() < MAX_REFUSED && !self.options.contains(&name) {
+                self.options.reserve_exact(1);
                 self.options.push(name);
             }
         }
@@ -128,8 +129,10 @@ pub(in crate::finding) struct Lcp {
     pub(in crate::finding) pfc: PerParty<bool>,
     pub(in crate::finding) echo: Seldom<Echo>,
     /// Protocols that an end does not speak, by who refused them.
-    pub(in crate::finding) protocol_rejects: PerParty<Vec<(Timestamp, Protocol)>>,
+    pub(in crate::finding) protocol_rejects: Seldom<PerParty<Vec<(Timestamp, Protocol)>>>,
 }
+
+seldom!(PerParty<Vec<(Timestamp, Protocol)>>);
 
 /// A proof that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,17 +152,19 @@ pub(in crate::finding) struct Auth {
     /// What was agreed on.
     pub(in crate::finding) agreed: Option<AuthenticationMethod>,
     /// What an end offered instead, or that it refused to prove itself, by who refused.
-    pub(in crate::finding) refused: PerParty<Vec<(Timestamp, String)>>,
+    pub(in crate::finding) refused: Seldom<PerParty<Vec<(Timestamp, String)>>>,
     /// Challenges, or PAP and EAP requests, by who sent them.
     pub(in crate::finding) asked: PerParty<Tally>,
     pub(in crate::finding) answered: PerParty<Tally>,
     /// Challenges since the last answer of the other end.
     pub(in crate::finding) unanswered: PerParty<Tally>,
     pub(in crate::finding) accepted: Option<Timestamp>,
-    pub(in crate::finding) rejected: Option<Proof>,
+    pub(in crate::finding) rejected: Option<Box<Proof>>,
     /// The client wants none of the methods that EAP offers.
     pub(in crate::finding) eap_nak: Option<Timestamp>,
 }
+
+seldom!(PerParty<Vec<(Timestamp, String)>>);
 
 /// Encryption.
 #[derive(Clone, Debug, Default)]
@@ -346,7 +351,7 @@ fn reject(auth: &mut Auth, at: Timestamp, by: Party, code: Option<chap::FailureC
         words.push(message);
     }
     let words = words.join(", ");
-    auth.rejected = Some(Proof { at, by, code, words });
+    auth.rejected = Some(Box::new(Proof { at, by, code, words }));
 }
 
 fn refuse_auth(auth: &mut Auth, at: Timestamp, by: Party, words: String) {

@@ -56,7 +56,7 @@ mod tests {
         let sources = Sources { wire: true, log: true, kernel: true, radius: false };
         let mut call = Dossier::new(SessionRef::nameless(uuid::Uuid::nil()), at, sources);
         call.origin = Origin::Control;
-        call.entered.push((Phase::Tcp, at));
+        call.enter(Phase::Tcp, at);
         let line = |id: &str| LogLine {
             at,
             program: "pppd".into(),
