@@ -9,6 +9,7 @@ mod told;
 mod traffic;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -131,7 +132,7 @@ const PHASES: usize = Phase::Closed as usize + 1;
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Dossier {
-    pub(super) call: SessionRef,
+    pub(super) call: Arc<SessionRef>,
     pub(super) began: Timestamp,
     /// The time up to which is known what is known.
     pub(super) now: Timestamp,
@@ -175,7 +176,7 @@ impl View for Dossier {
 }
 
 impl Dossier {
-    pub(super) fn new(call: SessionRef, at: Timestamp, sources: Sources) -> Self {
+    pub(super) fn new(call: Arc<SessionRef>, at: Timestamp, sources: Sources) -> Self {
         Self {
             call,
             began: at,
@@ -206,7 +207,7 @@ impl Dossier {
         if let Some(call) = &event.session
             && *call != self.call
         {
-            self.call = call.clone();
+            self.call = Arc::clone(call);
         }
         match &event.body {
             Body::SessionStart { session_start } => {

@@ -1,6 +1,7 @@
 //! What is remembered of one call.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::results;
 use super::words::{bytes, cause, count, fields, name, seconds};
@@ -34,7 +35,7 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Story {
     began: Timestamp,
-    session: Option<SessionRef>,
+    session: Option<Arc<SessionRef>>,
     client_port: Option<u16>,
     by_traffic: bool,
     /// Only logs tell of it.
@@ -87,16 +88,16 @@ impl Story {
     }
 
     /// Takes an event, with `room` for what a message says; returns how much it took of that.
-    pub(super) fn take(&mut self, event: &Event, session: &SessionRef, room: usize) -> usize {
+    pub(super) fn take(&mut self, event: &Event, session: &Arc<SessionRef>, room: usize) -> usize {
         let before = self.details;
         self.room = room;
         self.take_event(event, session);
         self.details - before
     }
 
-    fn take_event(&mut self, event: &Event, session: &SessionRef) {
+    fn take_event(&mut self, event: &Event, session: &Arc<SessionRef>) {
         if self.session.as_ref() != Some(session) {
-            self.session = Some(session.clone());
+            self.session = Some(Arc::clone(session));
         }
         match &event.body {
             Body::SessionStart { session_start } => {
