@@ -131,6 +131,10 @@ impl Connections {
     pub(super) fn attach(&mut self, key: &ConnectionKey, serial: Serial) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         let before = connection.idle_mark();
+        if connection.calls.is_empty() {
+            // Nearly every connection has one call.
+            connection.calls.reserve_exact(1);
+        }
         connection.calls.push(serial);
         self.mark(*key, before, None);
         true
