@@ -45,7 +45,8 @@ impl Recent {
         if self.calls.len() >= MAX_CLIENTS && !self.calls.contains_key(&client) {
             self.calls.pop_first();
         }
-        let calls = self.calls.entry(client).or_default();
+        // Most clients have one call.
+        let calls = self.calls.entry(client).or_insert_with(|| VecDeque::with_capacity(1));
         if calls.len() == MAX_PER_CLIENT {
             calls.pop_front();
         }

@@ -180,7 +180,7 @@ impl Place {
         Entry { key: self.key, sender: self.sender, flow }
     }
 
-    const fn flow(&mut self) -> Option<&mut Flow> {
+    fn flow(&mut self) -> Option<&mut Flow> {
         match &mut self.counts {
             Counts::Open(flow, _) => Some(flow),
             Counts::Packed(_) => None,
