@@ -149,6 +149,11 @@ pub struct PhaseTime {
     pub duration_ns: u64,
 }
 
+impl Phase {
+    /// How many there are.
+    pub const COUNT: usize = Self::Closed as usize + 1;
+}
+
 /// Encryption that both ends agreed on in CCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mppe {

@@ -126,9 +126,6 @@ pub(super) enum Daemon {
     Unknown,
 }
 
-/// How many phases there are.
-const PHASES: usize = Phase::Closed as usize + 1;
-
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Dossier {
@@ -139,7 +136,7 @@ pub(super) struct Dossier {
     pub(super) origin: Origin,
     pub(super) phase: Phase,
     /// When each phase was entered first.
-    entered: [Option<Timestamp>; PHASES],
+    entered: [Option<Timestamp>; Phase::COUNT],
     pub(super) up: Option<Timestamp>,
     pub(super) ending: Option<Ending>,
     /// `session.end` was said.
@@ -183,7 +180,7 @@ impl Dossier {
             now: at,
             origin: Origin::Traffic,
             phase: Phase::Tcp,
-            entered: [None; PHASES],
+            entered: [None; Phase::COUNT],
             up: None,
             ending: None,
             over: false,
