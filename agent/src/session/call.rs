@@ -14,8 +14,8 @@ use super::negotiation::Negotiation;
 use super::phase::Phases;
 use super::silence::Silence;
 use super::stall::Stalled;
+use super::tcp::Noted;
 use super::traffic::Traffic;
-use crate::event::control::TcpStats;
 use crate::event::session::{Cause, End, Origin, Phase, PhaseChange, Stats, Up};
 use crate::event::{Party, PerParty, SessionRef};
 use crate::observation::FlowKey;
@@ -69,7 +69,7 @@ pub(super) struct Call {
     /// Violations of the MSS that were reported, of the counters above.
     pub(super) violations_reported: PerParty<u64>,
     /// The control connection, once it is over or about to be reported.
-    pub(super) tcp: Option<Box<TcpStats>>,
+    pub(super) tcp: Option<Noted>,
     pub(super) control_messages: u64,
     pub(super) negotiation_frames: u64,
     /// When the call went up, until `session.up` was written.
@@ -305,7 +305,7 @@ impl Call {
             from_server: self.traffic.rate(Party::Server),
             control_messages: self.control_messages,
             negotiation_frames: self.negotiation_frames,
-            tcp: self.tcp.as_deref().copied(),
+            tcp: self.tcp.as_ref().map(Noted::stats),
             inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             control_echo: self.negotiation.control_echo.stats(),
             lcp_echo: self.negotiation.lcp_echo.stats(),
@@ -326,7 +326,7 @@ impl Call {
             phases: self.phases.times(now),
             from_client: Some(self.traffic.of(Party::Client)),
             from_server: Some(self.traffic.of(Party::Server)),
-            tcp: self.tcp.as_deref().copied(),
+            tcp: self.tcp.as_ref().map(Noted::stats),
             inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             log_message: None,
             processes: Vec::new(),

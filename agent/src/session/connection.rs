@@ -84,6 +84,8 @@ pub(super) struct Connections {
     /// Those without a call, the longest idle first.
     idle: BTreeSet<(Timestamp, ConnectionKey)>,
     idle_between: BTreeMap<Ends, BTreeSet<ConnectionKey>>,
+    /// How an end of either kind introduced itself last.
+    introduced: PerParty<Option<Arc<Peer>>>,
 }
 
 impl Connections {
@@ -97,6 +99,15 @@ impl Connections {
 
     pub(super) fn get_mut(&mut self, key: &ConnectionKey) -> Option<&mut Connection> {
         self.connections.get_mut(key).map(Box::as_mut)
+    }
+
+    /// An introduction of `party`. Most ends of a kind say the same: those share it.
+    pub(super) fn introduce(&mut self, party: Party, peer: Peer) -> Arc<Peer> {
+        let last = self.introduced.of_mut(party);
+        if let Some(known) = last.as_ref().filter(|known| ***known == peer) {
+            return Arc::clone(known);
+        }
+        Arc::clone(last.insert(Arc::new(peer)))
     }
 
     /// Live calls on a connection, oldest first.

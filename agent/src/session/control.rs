@@ -371,9 +371,9 @@ impl Correlator {
         message: &Message,
         out: &mut Vec<Event>,
     ) {
-        let peer = Peer::of(message).map(Arc::new);
+        let peer = Peer::of(message).map(|peer| self.connections.introduce(sender, peer));
         if let (Some(peer), Some(connection)) = (&peer, self.connections.get_mut(&key)) {
-            *connection.peers.of_mut(sender) = Some(peer.clone());
+            *connection.peers.of_mut(sender) = Some(Arc::clone(peer));
         }
         let missed = self.calls.change(serial, |call| {
             let negotiation = &mut call.negotiation;
@@ -519,8 +519,8 @@ impl Correlator {
     /// Takes what is known of the call's control connection while it is there.
     pub(super) fn note_tcp(&mut self, serial: Serial) {
         let connection = self.calls.get(serial).and_then(|call| self.connections.get(&call.connection?));
-        if let Some(tcp) = connection.map(|connection| connection.tcp.stats()) {
-            self.calls.change(serial, |call| call.tcp = Some(Box::new(tcp)));
+        if let Some(tcp) = connection.map(|connection| connection.tcp.note()) {
+            self.calls.change(serial, |call| call.tcp = Some(tcp));
         }
     }
 }
