@@ -96,8 +96,7 @@ impl Call {
         let origin = if connection.is_some() { Origin::Control } else { Origin::Traffic };
         let client_port = connection.map(|key| key.client.port());
         let id = identity(at, client, server, client_port, serial_in_host);
-        let reference =
-            SessionRef { client: Some(client), server: Some(server), ..SessionRef::nameless(id) };
+        let reference = SessionRef { client: Some(client), server: Some(server), ..SessionRef::nameless(id) };
         Self {
             reference: Arc::new(reference),
             client,
@@ -139,7 +138,8 @@ impl Call {
     /// Brings that up to date. Called by [`super::calls::Calls`] after every change.
     pub(super) fn renew_reference(&mut self) {
         let known = &*self.reference;
-        let is_so = (known.client_call_id, known.server_call_id) == (self.client_call_id, self.server_call_id)
+        let is_so = (known.client_call_id, known.server_call_id)
+            == (self.client_call_id, self.server_call_id)
             && known.interface.as_deref() == self.interface()
             && known.user.as_deref() == self.user();
         if !is_so {

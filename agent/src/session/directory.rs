@@ -230,15 +230,17 @@ mod tests {
         let start = Start { origin: Origin::Control, phase: Phase::Tcp, client_port: None };
         let started = Body::SessionStart { session_start: start };
         for number in 0..3u32 {
-            let session = |named: bool| Arc::new(SessionRef {
-                id: Uuid::from_u128(u128::from(number) + 1),
-                client: Some(Ipv4Addr::from(number)),
-                server: None,
-                client_call_id: None,
-                server_call_id: None,
-                interface: named.then(|| format!("ppp{number}")),
-                user: named.then(|| format!("EXAMPLE\\user{number}")),
-            });
+            let session = |named: bool| {
+                Arc::new(SessionRef {
+                    id: Uuid::from_u128(u128::from(number) + 1),
+                    client: Some(Ipv4Addr::from(number)),
+                    server: None,
+                    client_call_id: None,
+                    server_call_id: None,
+                    interface: named.then(|| format!("ppp{number}")),
+                    user: named.then(|| format!("EXAMPLE\\user{number}")),
+                })
+            };
             directory.update(at(0), &session(false), &started);
             directory.update(at(1), &session(true), &started);
             directory.end(at(2 + u64::from(number) * 1000), &session(true));

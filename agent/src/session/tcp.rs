@@ -102,7 +102,8 @@ impl Noted {
         let mut words = self.0.words();
         let syn_rtt_ns = take_optional(&mut words);
         let mut side = || {
-            let [segments, retransmissions, resets, payload_bytes, rtt_samples, rtt_sum_ns] = words.take_all();
+            let [segments, retransmissions, resets, payload_bytes, rtt_samples, rtt_sum_ns] =
+                words.take_all();
             let (rtt_min_ns, rtt_max_ns) = (take_optional(&mut words), take_optional(&mut words));
             TcpCounters {
                 segments,

@@ -117,7 +117,7 @@ pub(in crate::finding) struct Lcp {
     /// Frames of any kind.
     pub(in crate::finding) frames: PerParty<Tally>,
     /// Configure-Requests since the last frame of the other end.
-    pub(in crate::finding) unheard: PerParty<Tally>,
+    pub(in crate::finding) unheard: Seldom<PerParty<Tally>>,
     pub(in crate::finding) magic: PerParty<Option<u32>>,
     /// Both ends show the same magic number, or an end got its own back.
     pub(in crate::finding) looped: Option<Timestamp>,
@@ -157,7 +157,7 @@ pub(in crate::finding) struct Auth {
     pub(in crate::finding) asked: PerParty<Tally>,
     pub(in crate::finding) answered: PerParty<Tally>,
     /// Challenges since the last answer of the other end.
-    pub(in crate::finding) unanswered: PerParty<Tally>,
+    pub(in crate::finding) unanswered: Seldom<PerParty<Tally>>,
     pub(in crate::finding) accepted: Option<Timestamp>,
     pub(in crate::finding) rejected: Option<Box<Proof>>,
     /// The client wants none of the methods that EAP offers.
@@ -235,7 +235,7 @@ pub(super) fn take(dossier: &mut Dossier, at: Timestamp, sender: Party, frame: &
 fn lcp(dossier: &mut Dossier, at: Timestamp, sender: Party, packet: &cp::Packet<LcpOption>) {
     let (lcp, auth) = (&mut dossier.lcp, &mut dossier.auth);
     bump(&mut lcp.frames, sender, at);
-    *lcp.unheard.of_mut(sender.peer()) = Tally::default();
+    clear(&mut lcp.unheard, sender.peer());
     lcp.exchange.take(at, sender, &packet.body, name_of);
     match &packet.body {
         Body::ConfigureRequest { options } => {
@@ -328,6 +328,15 @@ fn ipcp(ipcp: &mut Ipcp, at: Timestamp, sender: Party, body: &Body<IpcpOption>) 
     }
 }
 
+/// Nothing of `party` waits any more.
+fn clear(waiting: &mut Seldom<PerParty<Tally>>, party: Party) {
+    let Some(both) = waiting.filled() else { return };
+    *both.of_mut(party) = Tally::default();
+    if *both == PerParty::default() {
+        *waiting = Seldom::default();
+    }
+}
+
 fn ask(auth: &mut Auth, at: Timestamp, sender: Party) {
     bump(&mut auth.asked, sender, at);
     bump(&mut auth.unanswered, sender, at);
@@ -335,13 +344,13 @@ fn ask(auth: &mut Auth, at: Timestamp, sender: Party) {
 
 fn answer(auth: &mut Auth, at: Timestamp, sender: Party) {
     bump(&mut auth.answered, sender, at);
-    *auth.unanswered.of_mut(sender.peer()) = Tally::default();
+    clear(&mut auth.unanswered, sender.peer());
 }
 
 fn accept(auth: &mut Auth, at: Timestamp) {
     auth.accepted.get_or_insert(at);
     auth.rejected = None;
-    auth.unanswered = PerParty::default();
+    auth.unanswered = Seldom::default();
 }
 
 fn reject(auth: &mut Auth, at: Timestamp, by: Party, code: Option<chap::FailureCode>, message: &str) {

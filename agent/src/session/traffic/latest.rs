@@ -67,8 +67,17 @@ fn write(counters: &Counters, words: &mut Vec<u64>) {
     words.extend(payload_lengths);
     words.push(mppe.is_some().into());
     if let Some(mppe) = mppe {
-        let MppeCounters { frames, unencrypted, flushed, gaps, skipped, behind, flags, first_count, last_count } =
-            mppe;
+        let MppeCounters {
+            frames,
+            unencrypted,
+            flushed,
+            gaps,
+            skipped,
+            behind,
+            flags,
+            first_count,
+            last_count,
+        } = mppe;
         words.extend([frames, unencrypted, flushed, gaps, skipped, behind, flags]);
         words.extend([first_count, last_count].map(u64::from));
     }

@@ -167,7 +167,10 @@ impl Story {
                     PhaseTime { phase: session_phase.previous, duration_ns: session_phase.previous_ns };
                 match self.phases.iter_mut().find(|known| known.phase == time.phase) {
                     Some(known) => known.duration_ns += time.duration_ns,
-                    None => self.phases.push(time),
+                    None => {
+                        self.phases.reserve_exact(1);
+                        self.phases.push(time);
+                    }
                 }
             }
             Body::SessionUp { session_up } => self.up = Some(session_up.into()),
