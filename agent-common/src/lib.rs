@@ -18,6 +18,8 @@ mod payload;
 mod record;
 mod round_trip;
 mod sequence;
+#[cfg(feature = "user")]
+mod words;
 
 pub use account::{Account, Kind, RADIUS_PORTS, Refusal};
 pub use flow::{Flow, FlowKey, FragmentKey, PEER_KNOWN};

@@ -119,7 +119,7 @@ pub struct Mppe {
     /// Highest count so far, modulo 4096.
     pub last: u16,
     /// Always zero.
-    _pad: u32,
+    pub(crate) _pad: u32,
 }
 
 const _: () = assert!(size_of::<Mppe>() == 64);

@@ -24,11 +24,11 @@ pub const ROUND_TRIP_FIRST_BITS: u32 = 14;
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
 pub struct Awaited {
     /// When it was sent, nanoseconds of the clock that counts the packets. Zero: none is awaited.
-    since_ns: u64,
+    pub(crate) since_ns: u64,
     /// Its sequence number.
-    number: u32,
+    pub(crate) number: u32,
     /// Always zero.
-    _pad: u32,
+    pub(crate) _pad: u32,
 }
 
 const _: () = assert!(size_of::<Awaited>() == 16);

@@ -27,7 +27,7 @@ pub struct Sequence {
     /// Numbers already seen inside the window.
     pub duplicate: u64,
     /// Bit `i` is set when `highest - i` was seen.
-    window: u64,
+    pub(crate) window: u64,
     /// Lowest number that is expected.
     pub first: u32,
     /// Highest number seen, in serial arithmetic (RFC 1982).

@@ -20,6 +20,7 @@ pub mod schema;
 pub mod session;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,8 +45,9 @@ pub struct Event {
     /// Name of the host that the agent runs on.
     pub host: String,
     /// The call that the event is about; absent where there is none.
+    // Shared by the events of a call until something of it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<SessionRef>,
+    pub session: Option<Arc<SessionRef>>,
 }
 
 /// How much an event matters.

@@ -184,12 +184,12 @@ impl Engine {
     }
 
     /// An event about a call.
-    fn call(&mut self, session: &SessionRef, event: &Event, out: &mut Vec<Event>) {
+    fn call(&mut self, session: &Arc<SessionRef>, event: &Event, out: &mut Vec<Event>) {
         let sources = Sources { wire: true, ..self.sources };
         let case = match self.calls.entry(session.id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) if matches!(event.body, Body::SessionStart { .. }) => {
-                place.insert(Box::new(Case::new(Dossier::new(session.clone(), event.ts, sources))))
+                place.insert(Box::new(Case::new(Dossier::new(Arc::clone(session), event.ts, sources))))
             }
             Entry::Vacant(_) => return,
         };
@@ -227,7 +227,7 @@ impl Engine {
         };
         let words = format!("{address} is that of {} too", other.dossier.client());
         if let Some(case) = self.calls.get_mut(&id) {
-            case.dossier.same_address = Some((at, words));
+            case.dossier.same_address = Some(Box::new((at, words)));
         }
         true
     }
@@ -289,7 +289,7 @@ impl Engine {
                 );
                 let case = self.loose.entry(process).or_insert_with(|| {
                     let sources = Sources { log: true, ..Sources::default() };
-                    Case::new(Dossier::new(SessionRef::nameless(id), event.ts, sources))
+                    Case::new(Dossier::new(Arc::new(SessionRef::nameless(id)), event.ts, sources))
                 });
                 if case.dossier.take(event) {
                     settle(host, event.ts, case, out);
@@ -386,7 +386,7 @@ fn of_call(host: &str, at: Timestamp, dossier: &Dossier, saying: Saying) -> Even
     finding.remedy = remedy;
     // What belongs to no call has none.
     let is_call = dossier.sources.wire || dossier.origin == Met::Log || call.client.is_some();
-    let session = is_call.then(|| call.clone());
+    let session = is_call.then(|| Arc::clone(call));
     Event {
         ts: at,
         body: Body::Finding { finding: Box::new(finding) },

@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod logs;
 pub mod metrics;
 pub mod observation;
+mod packed;
 pub mod privacy;
 pub mod replay;
 mod seldom;

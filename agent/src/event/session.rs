@@ -1,6 +1,7 @@
 //! `session.*`: the life of a call.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -148,6 +149,11 @@ pub struct PhaseTime {
     pub duration_ns: u64,
 }
 
+impl Phase {
+    /// How many there are.
+    pub const COUNT: usize = Self::Closed as usize + 1;
+}
+
 /// Encryption that both ends agreed on in CCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mppe {
@@ -204,10 +210,10 @@ pub struct Up {
     pub mppe: Option<Mppe>,
     /// What the client is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_peer: Option<Box<Peer>>,
+    pub client_peer: Option<Arc<Peer>>,
     /// What the server is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub server_peer: Option<Box<Peer>>,
+    pub server_peer: Option<Arc<Peer>>,
     /// Time in each phase before this one.
     pub phases: Vec<PhaseTime>,
     /// From the first packet to `up`, nanoseconds.
@@ -296,10 +302,10 @@ pub struct End {
     pub processes: Vec<Process>,
     /// What the client is, by its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_peer: Option<Box<Peer>>,
+    pub client_peer: Option<Arc<Peer>>,
     /// What the server is, by its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub server_peer: Option<Box<Peer>>,
+    pub server_peer: Option<Arc<Peer>>,
     /// The first control message that refused or ended the call, with its codes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_result: Option<ControlResult>,

@@ -9,6 +9,7 @@ mod told;
 mod traffic;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use crate::event::{Body, Event, Party, PerParty, SessionRef};
 use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 
-pub(super) use control::{Control, ECHO_PATIENCE};
+pub(super) use control::{Control, ECHO_PATIENCE, Reply};
 pub(super) use link::{Auth, Ccp, Ipcp, Lcp};
 pub(super) use logs::{LogLine, Logs};
 pub(super) use told::Told;
@@ -128,14 +129,14 @@ pub(super) enum Daemon {
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Dossier {
-    pub(super) call: SessionRef,
+    pub(super) call: Arc<SessionRef>,
     pub(super) began: Timestamp,
     /// The time up to which is known what is known.
     pub(super) now: Timestamp,
     pub(super) origin: Origin,
     pub(super) phase: Phase,
     /// When each phase was entered first.
-    pub(super) entered: Vec<(Phase, Timestamp)>,
+    entered: [Option<Timestamp>; Phase::COUNT],
     pub(super) up: Option<Timestamp>,
     pub(super) ending: Option<Ending>,
     /// `session.end` was said.
@@ -149,7 +150,7 @@ pub(super) struct Dossier {
     pub(super) logs: Logs,
     pub(super) told: Seldom<Told>,
     /// Another call that is up has the same address in its tunnel, and whose it is.
-    pub(super) same_address: Option<(Timestamp, String)>,
+    pub(super) same_address: Option<Box<(Timestamp, String)>>,
     pub(super) sources: Sources,
 }
 
@@ -172,14 +173,14 @@ impl View for Dossier {
 }
 
 impl Dossier {
-    pub(super) fn new(call: SessionRef, at: Timestamp, sources: Sources) -> Self {
+    pub(super) fn new(call: Arc<SessionRef>, at: Timestamp, sources: Sources) -> Self {
         Self {
             call,
             began: at,
             now: at,
             origin: Origin::Traffic,
             phase: Phase::Tcp,
-            entered: Vec::new(),
+            entered: [None; Phase::COUNT],
             up: None,
             ending: None,
             over: false,
@@ -203,7 +204,7 @@ impl Dossier {
         if let Some(call) = &event.session
             && *call != self.call
         {
-            self.call = call.clone();
+            self.call = Arc::clone(call);
         }
         match &event.body {
             Body::SessionStart { session_start } => {
@@ -263,19 +264,19 @@ impl Dossier {
         true
     }
 
-    fn enter(&mut self, phase: Phase, at: Timestamp) {
+    pub(super) fn enter(&mut self, phase: Phase, at: Timestamp) {
         self.phase = phase;
         if phase == Phase::Up {
             self.up.get_or_insert(at);
         }
-        if self.entered(phase).is_none() {
-            self.entered.push((phase, at));
+        if let Some(entered) = self.entered.get_mut(phase as usize) {
+            entered.get_or_insert(at);
         }
     }
 
     /// When the phase was entered first.
     pub(super) fn entered(&self, phase: Phase) -> Option<Timestamp> {
-        self.entered.iter().find(|(entered, _)| *entered == phase).map(|(_, at)| *at)
+        self.entered.get(phase as usize).copied().flatten()
     }
 
     /// The client, in sentences.

@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use super::*;
 use crate::event::agent::{Interface, LogSource, Probe, ProbeState, Sink, Table};
@@ -13,7 +14,7 @@ fn event(id: u128, body: Body) -> Event {
         body,
         severity: Severity::Info,
         host: "vpn".into(),
-        session: Some(SessionRef {
+        session: Some(Arc::new(SessionRef {
             id: Uuid::from_u128(id),
             client: "192.0.2.10".parse().ok(),
             server: None,
@@ -21,7 +22,7 @@ fn event(id: u128, body: Body) -> Event {
             server_call_id: None,
             interface: None,
             user: Some("alice".into()),
-        }),
+        })),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One call: who, where it is, what it agreed on, what it carried.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -13,8 +14,8 @@ use super::negotiation::Negotiation;
 use super::phase::Phases;
 use super::silence::Silence;
 use super::stall::Stalled;
+use super::tcp::Noted;
 use super::traffic::Traffic;
-use crate::event::control::TcpStats;
 use crate::event::session::{Cause, End, Origin, Phase, PhaseChange, Stats, Up};
 use crate::event::{Party, PerParty, SessionRef};
 use crate::observation::FlowKey;
@@ -42,7 +43,8 @@ const INTERFACE_WAIT: Duration = Duration::from_secs(5);
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    id: Uuid,
+    /// What events say about the call.
+    reference: Arc<SessionRef>,
     pub(super) client: Ipv4Addr,
     pub(super) server: Ipv4Addr,
     pub(super) client_port: Option<u16>,
@@ -67,7 +69,7 @@ pub(super) struct Call {
     /// Violations of the MSS that were reported, of the counters above.
     pub(super) violations_reported: PerParty<u64>,
     /// The control connection, once it is over or about to be reported.
-    pub(super) tcp: Option<Box<TcpStats>>,
+    pub(super) tcp: Option<Noted>,
     pub(super) control_messages: u64,
     pub(super) negotiation_frames: u64,
     /// When the call went up, until `session.up` was written.
@@ -93,8 +95,10 @@ impl Call {
     ) -> Self {
         let origin = if connection.is_some() { Origin::Control } else { Origin::Traffic };
         let client_port = connection.map(|key| key.client.port());
+        let id = identity(at, client, server, client_port, serial_in_host);
+        let reference = SessionRef { client: Some(client), server: Some(server), ..SessionRef::nameless(id) };
         Self {
-            id: identity(at, client, server, client_port, serial_in_host),
+            reference: Arc::new(reference),
             client,
             server,
             client_port,
@@ -127,20 +131,32 @@ impl Call {
     }
 
     /// What events say about the call.
-    pub(super) fn reference(&self) -> SessionRef {
-        SessionRef {
-            id: self.id,
-            client: Some(self.client),
-            server: Some(self.server),
-            client_call_id: self.client_call_id,
-            server_call_id: self.server_call_id,
-            interface: self.interface.clone(),
-            user: self.user(),
+    pub(super) fn reference(&self) -> Arc<SessionRef> {
+        Arc::clone(&self.reference)
+    }
+
+    /// Brings that up to date. Called by [`super::calls::Calls`] after every change.
+    pub(super) fn renew_reference(&mut self) {
+        let known = &*self.reference;
+        let is_so = (known.client_call_id, known.server_call_id)
+            == (self.client_call_id, self.server_call_id)
+            && known.interface.as_deref() == self.interface()
+            && known.user.as_deref() == self.user();
+        if !is_so {
+            self.reference = Arc::new(SessionRef {
+                id: known.id,
+                client: Some(self.client),
+                server: Some(self.server),
+                client_call_id: self.client_call_id,
+                server_call_id: self.server_call_id,
+                interface: self.interface.clone(),
+                user: self.user().map(str::to_owned),
+            });
         }
     }
 
-    fn user(&self) -> Option<String> {
-        self.negotiation.user().map(str::to_owned).or_else(|| self.told_user.clone())
+    fn user(&self) -> Option<&str> {
+        self.negotiation.user().or(self.told_user.as_deref())
     }
 
     /// The pppN of the call.
@@ -265,7 +281,7 @@ impl Call {
     /// Payload of `session.up`.
     pub(super) fn up(&self, since: Timestamp) -> Up {
         Up {
-            user: self.user(),
+            user: self.user().map(str::to_owned),
             auth_protocol: self.negotiation.auth_protocol(),
             interface: self.interface.clone(),
             server_address: self.negotiation.address_of(Party::Server),
@@ -289,7 +305,7 @@ impl Call {
             from_server: self.traffic.rate(Party::Server),
             control_messages: self.control_messages,
             negotiation_frames: self.negotiation_frames,
-            tcp: self.tcp.as_deref().copied(),
+            tcp: self.tcp.as_ref().map(Noted::stats),
             inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             control_echo: self.negotiation.control_echo.stats(),
             lcp_echo: self.negotiation.lcp_echo.stats(),
@@ -310,13 +326,13 @@ impl Call {
             phases: self.phases.times(now),
             from_client: Some(self.traffic.of(Party::Client)),
             from_server: Some(self.traffic.of(Party::Server)),
-            tcp: self.tcp.as_deref().copied(),
+            tcp: self.tcp.as_ref().map(Noted::stats),
             inner: inner::stats(self.tunnel.as_deref(), self.traffic.here()),
             log_message: None,
             processes: Vec::new(),
             client_peer: self.negotiation.peers.client.clone(),
             server_peer: self.negotiation.peers.server.clone(),
-            control_result: self.negotiation.control_result.clone(),
+            control_result: self.negotiation.control_result.as_deref().cloned(),
             termination: self.negotiation.termination.clone(),
             client_lcp: self.negotiation.client_lcp,
             negotiation: self.negotiation.summaries(),

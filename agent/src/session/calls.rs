@@ -81,7 +81,8 @@ impl Calls {
     }
 
     /// Takes a call up.
-    pub(super) fn insert(&mut self, serial: Serial, call: Call) {
+    pub(super) fn insert(&mut self, serial: Serial, mut call: Call) {
+        call.renew_reference();
         self.mark(serial, Marks::default(), Marks::of(&call));
         self.calls.insert(serial, Box::new(call));
     }
@@ -91,6 +92,7 @@ impl Calls {
         let call = self.calls.get_mut(&serial)?;
         let before = Marks::of(call);
         let result = change(call);
+        call.renew_reference();
         let after = Marks::of(call);
         if before != after {
             self.mark(serial, before, after);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{ConnectionKey, Serial};
@@ -27,7 +28,7 @@ pub(super) struct Connection {
     /// Sequence number of the client's SYN, to know a retransmission of it.
     pub(super) client_isn: Option<u32>,
     /// How the two ends introduced themselves.
-    pub(super) peers: PerParty<Option<Box<Peer>>>,
+    pub(super) peers: PerParty<Option<Arc<Peer>>>,
     pub(super) last_seen: Timestamp,
     pub(super) tcp: Tcp,
     /// Whether the client sent something that is not PPTP.
@@ -83,6 +84,8 @@ pub(super) struct Connections {
     /// Those without a call, the longest idle first.
     idle: BTreeSet<(Timestamp, ConnectionKey)>,
     idle_between: BTreeMap<Ends, BTreeSet<ConnectionKey>>,
+    /// How an end of either kind introduced itself last.
+    introduced: PerParty<Option<Arc<Peer>>>,
 }
 
 impl Connections {
@@ -96,6 +99,15 @@ impl Connections {
 
     pub(super) fn get_mut(&mut self, key: &ConnectionKey) -> Option<&mut Connection> {
         self.connections.get_mut(key).map(Box::as_mut)
+    }
+
+    /// An introduction of `party`. Most ends of a kind say the same: those share it.
+    pub(super) fn introduce(&mut self, party: Party, peer: Peer) -> Arc<Peer> {
+        let last = self.introduced.of_mut(party);
+        if let Some(known) = last.as_ref().filter(|known| ***known == peer) {
+            return Arc::clone(known);
+        }
+        Arc::clone(last.insert(Arc::new(peer)))
     }
 
     /// Live calls on a connection, oldest first.
@@ -130,6 +142,10 @@ impl Connections {
     pub(super) fn attach(&mut self, key: &ConnectionKey, serial: Serial) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         let before = connection.idle_mark();
+        if connection.calls.is_empty() {
+            // Nearly every connection has one call.
+            connection.calls.reserve_exact(1);
+        }
         connection.calls.push(serial);
         self.mark(*key, before, None);
         true

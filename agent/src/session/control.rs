@@ -1,5 +1,6 @@
 //! The control connection: TCP segments to PPTP messages to phases (RFC 2637, chapters 2 and 3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Correlator;
@@ -370,9 +371,9 @@ impl Correlator {
         message: &Message,
         out: &mut Vec<Event>,
     ) {
-        let peer = Peer::of(message).map(Box::new);
+        let peer = Peer::of(message).map(|peer| self.connections.introduce(sender, peer));
         if let (Some(peer), Some(connection)) = (&peer, self.connections.get_mut(&key)) {
-            *connection.peers.of_mut(sender) = Some(peer.clone());
+            *connection.peers.of_mut(sender) = Some(Arc::clone(peer));
         }
         let missed = self.calls.change(serial, |call| {
             let negotiation = &mut call.negotiation;
@@ -385,7 +386,7 @@ impl Correlator {
                     Message::CallDisconnectNotify(_) | Message::StopControlConnectionRequest(_)
                 );
             if ends_it && negotiation.control_result.is_none() {
-                negotiation.control_result = ControlResult::of(sender, message);
+                negotiation.control_result = ControlResult::of(sender, message).map(Box::new);
             }
             match message {
                 Message::EchoRequest(echo) => negotiation.control_echo.request(at, sender, echo.identifier),
@@ -518,8 +519,8 @@ impl Correlator {
     /// Takes what is known of the call's control connection while it is there.
     pub(super) fn note_tcp(&mut self, serial: Serial) {
         let connection = self.calls.get(serial).and_then(|call| self.connections.get(&call.connection?));
-        if let Some(tcp) = connection.map(|connection| connection.tcp.stats()) {
-            self.calls.change(serial, |call| call.tcp = Some(Box::new(tcp)));
+        if let Some(tcp) = connection.map(|connection| connection.tcp.note()) {
+            self.calls.change(serial, |call| call.tcp = Some(tcp));
         }
     }
 }

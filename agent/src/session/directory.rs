@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -27,7 +28,7 @@ const FAR: Duration = Duration::from_secs(90);
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) reference: SessionRef,
+    pub(super) reference: Arc<SessionRef>,
     started: Timestamp,
     ended: Option<Timestamp>,
     /// Address inside the tunnel.
@@ -88,22 +89,22 @@ impl Directory {
         }
     }
 
-    fn update(&mut self, at: Timestamp, session: &SessionRef, body: &Body) {
+    fn update(&mut self, at: Timestamp, session: &Arc<SessionRef>, body: &Body) {
         let id = session.id;
         let entry = self.entries.entry(id).or_insert_with(|| {
             if let Some(client) = session.client {
                 self.by_client.insert((client, id));
             }
             // Without names: those are entered below.
-            let reference = SessionRef { user: None, interface: None, ..session.clone() };
-            Entry { reference, started: at, ended: None, tunnel: None }
+            let reference = SessionRef { user: None, interface: None, ..SessionRef::clone(session) };
+            Entry { reference: Arc::new(reference), started: at, ended: None, tunnel: None }
         });
         if entry.reference != *session {
             let user = |session: &SessionRef| session.user.as_deref().map(bare);
             exchange(&mut self.by_user, id, user(&entry.reference), user(session));
             let interface = |session: &SessionRef| session.interface.clone();
             exchange(&mut self.by_interface, id, interface(&entry.reference), interface(session));
-            entry.reference = session.clone();
+            entry.reference = Arc::clone(session);
         }
         if let Body::SessionUp { session_up } = body
             && let Some(address) = session_up.client_address
@@ -131,7 +132,7 @@ impl Directory {
         leave(&mut self.by_client, entry.reference.client, id);
         leave(&mut self.by_tunnel, entry.tunnel, id);
         leave(&mut self.by_user, entry.reference.user.as_deref().map(bare), id);
-        leave(&mut self.by_interface, entry.reference.interface, id);
+        leave(&mut self.by_interface, entry.reference.interface.clone(), id);
     }
 
     /// A call.
@@ -229,14 +230,16 @@ mod tests {
         let start = Start { origin: Origin::Control, phase: Phase::Tcp, client_port: None };
         let started = Body::SessionStart { session_start: start };
         for number in 0..3u32 {
-            let session = |named: bool| SessionRef {
-                id: Uuid::from_u128(u128::from(number) + 1),
-                client: Some(Ipv4Addr::from(number)),
-                server: None,
-                client_call_id: None,
-                server_call_id: None,
-                interface: named.then(|| format!("ppp{number}")),
-                user: named.then(|| format!("EXAMPLE\\user{number}")),
+            let session = |named: bool| {
+                Arc::new(SessionRef {
+                    id: Uuid::from_u128(u128::from(number) + 1),
+                    client: Some(Ipv4Addr::from(number)),
+                    server: None,
+                    client_call_id: None,
+                    server_call_id: None,
+                    interface: named.then(|| format!("ppp{number}")),
+                    user: named.then(|| format!("EXAMPLE\\user{number}")),
+                })
             };
             directory.update(at(0), &session(false), &started);
             directory.update(at(1), &session(true), &started);

@@ -7,6 +7,7 @@ use super::call::Serial;
 use crate::event::mppe::{Cleartext, ResetStorm};
 use crate::event::session::Mppe;
 use crate::event::{Body, Event, Party, PerParty, Severity};
+use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 use crate::wire::ppp::ccp::CcpOption;
 use crate::wire::ppp::cp;
@@ -23,9 +24,17 @@ pub(super) struct Encryption {
     /// Packets in clear before encryption was agreed on; None: to be taken at the next look.
     before: PerParty<Option<u64>>,
     reported: PerParty<u64>,
-    resets: PerParty<VecDeque<Timestamp>>,
-    storm_until: PerParty<Option<Timestamp>>,
+    resets: PerParty<Seldom<Resets>>,
 }
+
+/// Reset-Requests of one end.
+#[derive(Clone, Debug, Default)]
+struct Resets {
+    recent: VecDeque<Timestamp>,
+    storm_until: Option<Timestamp>,
+}
+
+seldom!(Resets);
 
 impl Encryption {
     /// CCP is open with `agreed`. A call that was up before may have carried packets in clear.
@@ -54,17 +63,16 @@ impl Encryption {
     /// A Reset-Request of `sender`; the size of the storm when it begins, or goes on after another
     /// [`STORM_NS`].
     fn reset(&mut self, at: Timestamp, sender: Party) -> Option<u64> {
-        let recent = self.resets.of_mut(sender);
+        let Resets { recent, storm_until } = &mut **self.resets.of_mut(sender);
         if recent.len() == STORM {
             recent.pop_front();
         }
         recent.push_back(at);
         let first = recent.front().filter(|_| recent.len() == STORM)?;
-        let until = self.storm_until.of_mut(sender);
-        if at.ns_since(*first) > STORM_NS || until.is_some_and(|until| at < until) {
+        if at.ns_since(*first) > STORM_NS || storm_until.is_some_and(|until| at < until) {
             return None;
         }
-        *until = Some(Timestamp::from_unix_ns(at.unix_ns().saturating_add(STORM_NS)));
+        *storm_until = Some(Timestamp::from_unix_ns(at.unix_ns().saturating_add(STORM_NS)));
         Some(STORM as u64)
     }
 }

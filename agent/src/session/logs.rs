@@ -315,7 +315,7 @@ impl Correlator {
     }
 
     /// What events say of the call of a group; None where no call is known.
-    fn session_of(&self, serial: Option<Serial>, group: Id) -> Option<SessionRef> {
+    fn session_of(&self, serial: Option<Serial>, group: Id) -> Option<Arc<SessionRef>> {
         if let Some(call) = serial.and_then(|serial| self.calls.get(serial)) {
             return Some(call.reference());
         }
@@ -333,7 +333,7 @@ impl Correlator {
         at: Timestamp,
         quality: Quality,
         log: &Log,
-        session: Option<SessionRef>,
+        session: Option<Arc<SessionRef>>,
         join: Option<Join>,
         out: &mut Vec<Event>,
     ) {
@@ -372,7 +372,7 @@ impl Correlator {
 
     /// The call that a line without a process of its own is about: of FreeRADIUS by the client's address, the
     /// port (pppd's plugin gives its unit) and the name, of the kernel by the interface.
-    fn call_without_process(&self, at: Timestamp, log: &Log) -> Option<(SessionRef, Join)> {
+    fn call_without_process(&self, at: Timestamp, log: &Log) -> Option<(Arc<SessionRef>, Join)> {
         let fields = &log.message.as_ref()?.fields;
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         if log.program != "freeradius" {

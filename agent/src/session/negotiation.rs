@@ -9,6 +9,7 @@ mod layer;
 mod proof;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 pub(super) use layer::Answer;
 pub use layer::{Asking, Layer};
@@ -57,11 +58,11 @@ pub struct Negotiation {
     /// Keep-alives on the control connection.
     pub control_echo: Seldom<Echoes>,
     /// Software at the two ends, by how they introduced themselves.
-    pub peers: PerParty<Option<Box<Peer>>>,
+    pub peers: PerParty<Option<Arc<Peer>>>,
     /// What the client said about its LCP on the control connection.
     pub client_lcp: Option<LinkState>,
     /// The control message that refused or ended the call.
-    pub control_result: Option<ControlResult>,
+    pub control_result: Option<Box<ControlResult>>,
     /// The first Terminate-Request.
     pub termination: Option<Box<Termination>>,
     failed_by: Option<Party>,

@@ -9,16 +9,46 @@ use crate::time::Timestamp;
 pub(super) struct Phases {
     current: Phase,
     since: Timestamp,
-    /// Finished visits, in the order of first visit; at most one entry for each phase.
-    spent: Vec<PhaseTime>,
+    /// Finished visits.
+    spent: Spent,
     /// The furthest phase of this call's current attempt before closing.
     last_open: Phase,
     was_up: bool,
 }
 
+/// Time in each phase, in the order of the first visit.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    durations_ns: [u64; Phase::COUNT],
+    phases: [Phase; Phase::COUNT],
+    /// How many of them were visited.
+    visited: u8,
+}
+
+impl Spent {
+    const NONE: Self =
+        Self { durations_ns: [0; Phase::COUNT], phases: [Phase::Tcp; Phase::COUNT], visited: 0 };
+
+    fn add(&mut self, phase: Phase, duration_ns: u64) {
+        let visited = usize::from(self.visited);
+        let known = self.phases.iter().take(visited).position(|known| *known == phase);
+        let place = known.unwrap_or(visited);
+        if let (Some(name), Some(sum_ns)) = (self.phases.get_mut(place), self.durations_ns.get_mut(place)) {
+            *name = phase;
+            *sum_ns = sum_ns.saturating_add(duration_ns);
+            self.visited = self.visited.max(place as u8 + 1);
+        }
+    }
+
+    fn times(&self) -> Vec<PhaseTime> {
+        let all = self.phases.into_iter().zip(self.durations_ns).take(self.visited.into());
+        all.map(|(phase, duration_ns)| PhaseTime { phase, duration_ns }).collect()
+    }
+}
+
 impl Phases {
     pub(super) fn begin(phase: Phase, at: Timestamp) -> Self {
-        Self { current: phase, since: at, spent: Vec::new(), last_open: phase, was_up: phase == Phase::Up }
+        Self { current: phase, since: at, spent: Spent::NONE, last_open: phase, was_up: phase == Phase::Up }
     }
 
     /// Since when.
@@ -57,7 +87,7 @@ impl Phases {
         }
         let previous = self.current;
         let previous_ns = at.ns_since(self.since);
-        self.book(previous, previous_ns);
+        self.spent.add(previous, previous_ns);
         // A record of another CPU may be older than the one before it: time never runs back here.
         self.since = self.since.max(at);
         self.current = phase;
@@ -70,21 +100,14 @@ impl Phases {
 
     /// Time in every phase, the current one up to `now`.
     pub(super) fn times(&self, now: Timestamp) -> Vec<PhaseTime> {
-        let mut all = self.clone();
-        all.book(self.current, now.ns_since(self.since));
-        all.spent
+        let mut all = self.spent;
+        all.add(self.current, now.ns_since(self.since));
+        all.times()
     }
 
     /// Time in every phase that was left.
     pub(super) fn finished(&self) -> Vec<PhaseTime> {
-        self.spent.clone()
-    }
-
-    fn book(&mut self, phase: Phase, duration_ns: u64) {
-        match self.spent.iter_mut().find(|time| time.phase == phase) {
-            Some(time) => time.duration_ns = time.duration_ns.saturating_add(duration_ns),
-            None => self.spent.push(PhaseTime { phase, duration_ns }),
-        }
+        self.spent.times()
     }
 }
 

@@ -45,8 +45,9 @@ struct Unanswered {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Silence {
     now: PerParty<Glance>,
-    before: PerParty<Glance>,
-    unanswered: Option<Unanswered>,
+    /// Packets at the look before.
+    before: PerParty<u64>,
+    unanswered: Option<Box<Unanswered>>,
 }
 
 impl Silence {
@@ -64,13 +65,15 @@ impl Silence {
     /// Compares the counters with those of the last look. `may_begin`: the control connection is
     /// well, so that silence means something.
     pub(super) fn look(&mut self, may_begin: bool) -> Option<OneWay> {
-        let (now, before) = (self.now, std::mem::replace(&mut self.before, self.now));
-        let Some(known) = self.unanswered else {
+        let now = self.now;
+        let packets = PerParty { client: now.client.packets, server: now.server.packets };
+        let before = std::mem::replace(&mut self.before, packets);
+        let Some(known) = self.unanswered.as_deref().copied() else {
             self.unanswered = [Party::Client, Party::Server].into_iter().find_map(|heard| {
                 let (loud, quiet) = (now.of(heard), now.of(heard.peer()));
                 let was_heard = quiet.packets > 0;
-                let is_silent = quiet.packets == before.of(heard.peer()).packets
-                    && loud.packets > before.of(heard).packets
+                let is_silent = quiet.packets == *before.of(heard.peer())
+                    && loud.packets > *before.of(heard)
                     && loud.last_ns > quiet.last_ns;
                 // Of an end that was heard before, it is not known which packets came after it, but for
                 // the last one.
@@ -80,23 +83,19 @@ impl Silence {
                     (loud.first_ns, 0, loud.first_ns)
                 };
                 let is_reported = false;
-                is_silent.then_some(Unanswered {
-                    heard,
-                    first_ns,
-                    packets_before,
-                    since_ns,
-                    was_heard,
-                    is_reported,
+                is_silent.then(|| {
+                    Box::new(Unanswered { heard, first_ns, packets_before, since_ns, was_heard, is_reported })
                 })
             });
             // An end that was never heard may have been silent for long when it is first looked at.
             return self
                 .unanswered
+                .as_ref()
                 .is_some_and(|new| !new.was_heard)
                 .then(|| self.judge(may_begin))
                 .flatten();
         };
-        if now.of(known.heard.peer()).packets != before.of(known.heard.peer()).packets {
+        if now.of(known.heard.peer()).packets != *before.of(known.heard.peer()) {
             self.unanswered = None;
             let until_ns = now.of(known.heard.peer()).last_ns;
             return known.is_reported.then(|| self.event(OneWayState::Ended, known, until_ns));
@@ -105,7 +104,7 @@ impl Silence {
     }
 
     fn judge(&mut self, may_begin: bool) -> Option<OneWay> {
-        let known = self.unanswered.as_mut()?;
+        let known = self.unanswered.as_deref_mut()?;
         let last_ns = self.now.of(known.heard).last_ns;
         if known.is_reported || !may_begin || last_ns.saturating_sub(known.first_ns) < LIMIT_NS {
             return None;

@@ -3,6 +3,7 @@
 use crate::event::control::{TcpCounters, TcpStats};
 use crate::event::{Party, PerParty};
 use crate::observation::Segment;
+use crate::packed::{Packed, Words};
 use crate::time::Timestamp;
 use crate::wire::tcp::Flags;
 
@@ -58,13 +59,76 @@ impl Tcp {
         self.sides.client.retries == 0 && self.sides.server.retries == 0
     }
 
-    pub(super) const fn stats(&self) -> TcpStats {
+    const fn stats(&self) -> TcpStats {
         TcpStats {
             syn_rtt_ns: self.syn_rtt_ns,
             from_client: self.sides.client.counters,
             from_server: self.sides.server.counters,
         }
     }
+
+    /// What is known now, for who outlives the connection.
+    pub(super) fn note(&self) -> Noted {
+        Noted::of(&self.stats())
+    }
+}
+
+/// What was known of a connection when it was last looked at. Every call has it, and few read it: packed it
+/// takes a quarter of the room.
+#[derive(Clone, Debug)]
+pub(super) struct Noted(Packed);
+
+impl Noted {
+    fn of(TcpStats { syn_rtt_ns, from_client, from_server }: &TcpStats) -> Self {
+        let mut words = optional(*syn_rtt_ns).to_vec();
+        for side in [from_client, from_server] {
+            let TcpCounters {
+                segments,
+                retransmissions,
+                resets,
+                payload_bytes,
+                rtt_samples,
+                rtt_min_ns,
+                rtt_max_ns,
+                rtt_sum_ns,
+            } = *side;
+            words.extend([segments, retransmissions, resets, payload_bytes, rtt_samples, rtt_sum_ns]);
+            words.extend(optional(rtt_min_ns).into_iter().chain(optional(rtt_max_ns)));
+        }
+        Self(Packed::of(&words))
+    }
+
+    pub(super) fn stats(&self) -> TcpStats {
+        let mut words = self.0.words();
+        let syn_rtt_ns = take_optional(&mut words);
+        let mut side = || {
+            let [segments, retransmissions, resets, payload_bytes, rtt_samples, rtt_sum_ns] =
+                words.take_all();
+            let (rtt_min_ns, rtt_max_ns) = (take_optional(&mut words), take_optional(&mut words));
+            TcpCounters {
+                segments,
+                retransmissions,
+                resets,
+                payload_bytes,
+                rtt_samples,
+                rtt_min_ns,
+                rtt_max_ns,
+                rtt_sum_ns,
+            }
+        };
+        let from_client = side();
+        TcpStats { syn_rtt_ns, from_client, from_server: side() }
+    }
+}
+
+/// Whether there is a number, and which.
+fn optional(number: Option<u64>) -> [u64; 2] {
+    number.map_or([0, 0], |number| [1, number])
+}
+
+fn take_optional(words: &mut Words<'_>) -> Option<u64> {
+    let [is_some, number] = words.take_all();
+    (is_some != 0).then_some(number)
 }
 
 /// Whether `one` is at or behind `other` in the sequence space (RFC 9293, section 3.4).
@@ -115,6 +179,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddrV4};
 
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -157,6 +222,28 @@ mod tests {
         assert_eq!(stats.from_server.retransmissions, 2);
         assert_eq!(stats.from_server.rtt_samples, 1, "not of what was sent again");
         assert_eq!((stats.from_client.resets, stats.from_client.retransmissions), (1, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_noted_is_what_was_known(syn: Option<u64>, sums: [u64; 12], trips: [Option<u64>; 4]) {
+            let side = |sums: &[u64], trips: &[Option<u64>]| TcpCounters {
+                segments: sums[0],
+                retransmissions: sums[1],
+                resets: sums[2],
+                payload_bytes: sums[3],
+                rtt_samples: sums[4],
+                rtt_sum_ns: sums[5],
+                rtt_min_ns: trips[0],
+                rtt_max_ns: trips[1],
+            };
+            let stats = TcpStats {
+                syn_rtt_ns: syn,
+                from_client: side(&sums[..6], &trips[..2]),
+                from_server: side(&sums[6..], &trips[2..]),
+            };
+            prop_assert_eq!(Noted::of(&stats).stats(), stats);
+        }
     }
 
     #[test]

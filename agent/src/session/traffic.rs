@@ -1,5 +1,9 @@
 //! The GRE counters of a call, as the flow map gives them.
 
+mod latest;
+
+use latest::Latest;
+
 use crate::event::gre::{Counters, GreStats, RoundTrips};
 use crate::event::session::Rate;
 use crate::event::{Party, PerParty};
@@ -9,7 +13,7 @@ use crate::time::Timestamp;
 /// Counters of both directions, and what of them was reported.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
-    latest: PerParty<Counters>,
+    latest: Latest,
     /// What rates are reckoned from.
     reported: PerParty<Reported>,
     has_moved: bool,
@@ -57,8 +61,9 @@ impl Traffic {
     /// Takes the latest counters of what `sender` sent.
     pub(super) fn update(&mut self, at: Timestamp, sender: Party, flow: &Flow) {
         self.read_at = at;
-        let before = self.latest;
-        let known = self.latest.of(sender);
+        let before = self.latest.get();
+        let mut latest = before;
+        let known = before.of(sender);
         let counters = Counters {
             ccp_reset_requests: known.ccp_reset_requests,
             ccp_reset_acks: known.ccp_reset_acks,
@@ -67,41 +72,52 @@ impl Traffic {
             outstanding_max: known.outstanding_max,
             ..Counters::from(flow)
         };
-        *self.latest.of_mut(sender) = counters;
+        *latest.of_mut(sender) = counters;
         // The acknowledgements of this end are about what the other one sent.
-        let other = self.latest.of_mut(sender.peer());
+        let other = latest.of_mut(sender.peer());
         other.ack_rtt = RoundTrips::of(&flow.round_trips);
         other.outstanding_max = other.ack_rtt.is_some().then_some(flow.outstanding);
         for end in [Party::Client, Party::Server] {
-            let ack = self.latest.of(end.peer()).last_acknowledgement;
-            let counters = self.latest.of_mut(end);
+            let ack = latest.of(end.peer()).last_acknowledgement;
+            let counters = latest.of_mut(end);
             counters.outstanding = counters.highest_sequence.zip(ack).map(|(highest, ack)| {
                 // The two were not read in the same instant.
                 let outstanding = highest.wrapping_sub(ack);
                 if outstanding < 1 << 31 { outstanding } else { 0 }
             });
         }
-        self.has_moved |= self.latest != before;
+        if latest != before {
+            self.has_moved = true;
+            self.latest.set(&latest);
+        }
+    }
+
+    fn change<R>(&mut self, end: Party, change: impl FnOnce(&mut Counters) -> R) -> R {
+        let mut latest = self.latest.get();
+        let result = change(latest.of_mut(end));
+        self.latest.set(&latest);
+        result
     }
 
     /// `receiver` advertised the window that it grants the other end.
     pub(super) fn set_window(&mut self, receiver: Party, window: u16) {
         // No news by itself.
-        self.latest.of_mut(receiver.peer()).window = Some(window);
+        self.change(receiver.peer(), |counters| counters.window = Some(window));
     }
 
     /// Counts a CCP Reset-Request of `sender`; returns how many there were.
-    pub(super) const fn ccp_reset_request(&mut self, sender: Party) -> u64 {
+    pub(super) fn ccp_reset_request(&mut self, sender: Party) -> u64 {
         self.has_moved = true;
-        let counters = self.latest.of_mut(sender);
-        counters.ccp_reset_requests += 1;
-        counters.ccp_reset_requests
+        self.change(sender, |counters| {
+            counters.ccp_reset_requests += 1;
+            counters.ccp_reset_requests
+        })
     }
 
     /// Counts a CCP Reset-Ack of `sender`.
-    pub(super) const fn ccp_reset_ack(&mut self, sender: Party) {
+    pub(super) fn ccp_reset_ack(&mut self, sender: Party) {
         self.has_moved = true;
-        self.latest.of_mut(sender).ccp_reset_acks += 1;
+        self.change(sender, |counters| counters.ccp_reset_acks += 1);
     }
 
     /// When the counters were last read.
@@ -126,21 +142,20 @@ impl Traffic {
 
     /// The counters, marked as reported.
     pub(super) fn report(&mut self, is_final: bool) -> GreStats {
-        self.reported = PerParty {
-            client: Reported::from(&self.latest.client),
-            server: Reported::from(&self.latest.server),
-        };
+        let PerParty { client, server } = self.latest.get();
+        self.reported = PerParty { client: Reported::from(&client), server: Reported::from(&server) };
         self.has_moved = false;
-        GreStats { from_client: self.latest.client, from_server: self.latest.server, is_final }
+        GreStats { from_client: client, from_server: server, is_final }
     }
 
     /// What `sender` sent.
     pub(super) fn of(&self, sender: Party) -> Counters {
-        *self.latest.of(sender)
+        self.latest.of(sender)
     }
 
     /// Whether tunnelled packets passed in either direction.
     pub(super) fn carries_data(&self) -> bool {
-        self.latest.client.data_packets() > 0 || self.latest.server.data_packets() > 0
+        let latest = self.latest.get();
+        latest.client.data_packets() > 0 || latest.server.data_packets() > 0
     }
 }

@@ -14,6 +14,7 @@ mod link;
 mod ng;
 mod reassembly;
 mod roles;
+mod table;
 
 use std::io::Cursor;
 use std::path::PathBuf;

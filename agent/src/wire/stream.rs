@@ -7,6 +7,7 @@
 //! magic cookie are 12 bytes that do not occur by chance.
 
 use super::pptp::{self, Error, HEADER_BYTES, Header, MAX_BYTES, Message};
+use crate::seldom::{Seldom, seldom};
 
 /// Segments that wait for an earlier one.
 const MAX_PENDING: usize = 16;
@@ -63,6 +64,13 @@ pub enum Garbage {
 pub struct Assembler {
     /// Sequence number of the next byte; None before the first segment.
     next: Option<u32>,
+    /// Between two messages of a connection without fault there is nothing.
+    rest: Seldom<Rest>,
+}
+
+/// What is not yet a message, or never was one.
+#[derive(Clone, Debug, Default)]
+struct Rest {
     /// Segments after a gap, in no order.
     pending: Vec<Pending>,
     /// Bytes in order that are not yet a message.
@@ -71,6 +79,17 @@ pub struct Assembler {
     garbage: Option<Run>,
     /// All bytes ever given up as garbage.
     garbage_bytes: u64,
+}
+
+seldom!(Rest);
+
+impl Rest {
+    const fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+            && self.partial.is_empty()
+            && self.garbage.is_none()
+            && self.garbage_bytes == 0
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +122,7 @@ impl Assembler {
         if !syn || !payload.is_empty() {
             self.data(sequence, payload, &mut items);
         }
+        self.let_go();
         items
     }
 
@@ -115,6 +135,7 @@ impl Assembler {
         {
             self.skip_gap(gap, &mut items);
         }
+        self.let_go();
         items
     }
 
@@ -126,17 +147,18 @@ impl Assembler {
         }
         self.drop_partial(Garbage::Incomplete);
         self.end_run(&mut items);
+        self.let_go();
         items
     }
 
     /// Bytes held in memory.
     pub fn buffered_bytes(&self) -> usize {
-        self.partial.len() + self.pending_bytes()
+        self.rest.partial.len() + self.pending_bytes()
     }
 
     /// All bytes that were given up as garbage, reported or not.
-    pub const fn garbage_bytes(&self) -> u64 {
-        self.garbage_bytes
+    pub fn garbage_bytes(&self) -> u64 {
+        self.rest.garbage_bytes
     }
 
     fn start(&mut self, first: u32, items: &mut Vec<Item>) {
@@ -154,13 +176,13 @@ impl Assembler {
     fn restart(&mut self, items: &mut Vec<Item>) {
         self.drop_partial(Garbage::Incomplete);
         self.end_run(items);
-        self.pending.clear();
+        self.rest.pending.clear();
         items.push(Item::Restart);
     }
 
     fn data(&mut self, sequence: u32, payload: &[u8], items: &mut Vec<Item>) {
         let next = *self.next.get_or_insert_with(|| {
-            self.garbage = Some(Run::new(Garbage::Joined));
+            self.rest.garbage = Some(Run::new(Garbage::Joined));
             sequence
         });
         if let Some(seen) = ahead(sequence, next) {
@@ -174,43 +196,43 @@ impl Assembler {
             if distance > 1 || !payload.is_empty() {
                 self.hold(sequence, payload);
             }
-            while self.pending.len() > MAX_PENDING || self.pending_bytes() > MAX_PENDING_BYTES {
+            while self.rest.pending.len() > MAX_PENDING || self.pending_bytes() > MAX_PENDING_BYTES {
                 let Some(gap) = self.gap() else { break };
                 self.skip_gap(gap, items);
             }
         } else if !payload.is_empty() {
             self.restart(items);
-            self.garbage = Some(Run::new(Garbage::Joined));
+            self.rest.garbage = Some(Run::new(Garbage::Joined));
             self.next = Some(sequence);
             self.in_order(payload, items);
         }
     }
 
     fn hold(&mut self, sequence: u32, payload: &[u8]) {
-        let known = self.pending.iter().any(|held| {
+        let known = self.rest.pending.iter().any(|held| {
             ahead(held.sequence, sequence)
                 .is_some_and(|offset| offset as usize + payload.len() <= held.bytes.len())
         });
         if !known {
-            self.pending.push(Pending { sequence, bytes: payload.into() });
+            self.rest.pending.push(Pending { sequence, bytes: payload.into() });
         }
     }
 
     fn pending_bytes(&self) -> usize {
-        self.pending.iter().map(|held| held.bytes.len()).sum()
+        self.rest.pending.iter().map(|held| held.bytes.len()).sum()
     }
 
     /// Bytes that lack before the first pending segment; None without one.
     fn gap(&self) -> Option<u32> {
         let next = self.next?;
-        self.pending.iter().filter_map(|held| ahead(next, held.sequence)).min()
+        self.rest.pending.iter().filter_map(|held| ahead(next, held.sequence)).min()
     }
 
     fn skip_gap(&mut self, gap: u32, items: &mut Vec<Item>) {
         self.drop_partial(Garbage::AfterGap);
         self.end_run(items);
         items.push(Item::Gap { bytes: u64::from(gap) });
-        self.garbage = Some(Run::new(Garbage::AfterGap));
+        self.rest.garbage = Some(Run::new(Garbage::AfterGap));
         self.next = self.next.map(|next| next.wrapping_add(gap));
         self.drain(items);
     }
@@ -218,9 +240,9 @@ impl Assembler {
     /// Takes pending segments that are in order now.
     fn drain(&mut self, items: &mut Vec<Item>) {
         while let Some(next) = self.next {
-            let ready = self.pending.iter().position(|held| ahead(held.sequence, next).is_some());
+            let ready = self.rest.pending.iter().position(|held| ahead(held.sequence, next).is_some());
             let Some(index) = ready else { break };
-            let held = self.pending.swap_remove(index);
+            let held = self.rest.pending.swap_remove(index);
             let seen = next.wrapping_sub(held.sequence) as usize;
             if let Some(new) = held.bytes.get(seen..) {
                 self.in_order(new, items);
@@ -232,7 +254,7 @@ impl Assembler {
     fn in_order(&mut self, bytes: &[u8], items: &mut Vec<Item>) {
         self.next = self.next.map(|next| next.wrapping_add(bytes.len() as u32));
         for chunk in bytes.chunks(MAX_BYTES) {
-            self.partial.extend_from_slice(chunk);
+            self.rest.partial.extend_from_slice(chunk);
             self.cut(items);
         }
     }
@@ -240,7 +262,7 @@ impl Assembler {
     /// Cuts messages off the front of `partial` until it lacks bytes.
     fn cut(&mut self, items: &mut Vec<Item>) {
         let mut done = 0;
-        while let Some(rest) = self.partial.get(done..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self.rest.partial.get(done..).filter(|rest| !rest.is_empty()) {
             match Message::decode(rest) {
                 Ok(message) => {
                     done += message.message_type().length().unwrap_or(HEADER_BYTES);
@@ -255,16 +277,22 @@ impl Assembler {
                 }
             }
         }
-        self.partial.drain(..done);
-        // Control connections are silent for most of their lives.
-        if self.partial.is_empty() {
-            self.partial = Vec::new();
+        self.rest.partial.drain(..done);
+        if self.rest.partial.is_empty() {
+            self.rest.partial = Vec::new();
+        }
+    }
+
+    /// Gives back the room of what is no longer there: control connections are silent for most of their lives.
+    fn let_go(&mut self) {
+        if self.rest.is_empty() {
+            self.rest = Seldom::default();
         }
     }
 
     fn discard(&mut self, bytes: usize, why: Garbage, items: &mut Vec<Item>) {
-        self.garbage_bytes += bytes as u64;
-        let run = self.garbage.get_or_insert(Run::new(why));
+        self.rest.garbage_bytes += bytes as u64;
+        let run = self.rest.garbage.get_or_insert(Run::new(why));
         run.bytes += bytes as u64;
         if run.bytes >= GARBAGE_REPORT_BYTES && !run.reported {
             run.reported = true;
@@ -273,16 +301,16 @@ impl Assembler {
     }
 
     fn drop_partial(&mut self, why: Garbage) {
-        let bytes = self.partial.len() as u64;
+        let bytes = self.rest.partial.len() as u64;
         if bytes > 0 {
-            self.garbage_bytes += bytes;
-            self.garbage.get_or_insert(Run::new(why)).bytes += bytes;
-            self.partial.clear();
+            self.rest.garbage_bytes += bytes;
+            self.rest.garbage.get_or_insert(Run::new(why)).bytes += bytes;
+            self.rest.partial.clear();
         }
     }
 
     fn end_run(&mut self, items: &mut Vec<Item>) {
-        if let Some(run) = self.garbage.take()
+        if let Some(run) = self.rest.filled().and_then(|rest| rest.garbage.take())
             && run.bytes > 0
             && !run.reported
         {

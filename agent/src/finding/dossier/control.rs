@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Echo, Tally, bump};
 use crate::event::control::ControlGarbage;
 use crate::event::{Party, PerParty};
-use crate::seldom::Seldom;
+use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 use crate::wire::pptp::Message;
-use crate::wire::pptp::codes::{DisconnectResult, StopReason};
+use crate::wire::pptp::codes::{GeneralError, IncomingCallResult, OutgoingCallResult, StartResult};
 
 /// A SYN without answer for so long has been repeated at least once (Linux and Windows: after 1 s and
 /// 3 s).
@@ -20,13 +20,55 @@ pub(in crate::finding) const REPLY_PATIENCE: Duration = Duration::from_secs(4);
 pub(in crate::finding) const ECHO_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer that accepts or refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::finding) struct Reply {
     pub(in crate::finding) at: Timestamp,
     pub(in crate::finding) accepted: bool,
-    /// Result, error and cause in words and numbers.
-    pub(in crate::finding) words: String,
+    result: ReplyResult,
 }
+
+/// What an answer gives as its reason. Nearly every call has two answers that accept: words are made of it when
+/// somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReplyResult {
+    Start(StartResult, GeneralError),
+    Outgoing(OutgoingCallResult, GeneralError, u16),
+    Incoming(IncomingCallResult),
+}
+
+impl Reply {
+    /// Result, error and cause in words and numbers.
+    pub(in crate::finding) fn words(&self) -> String {
+        match self.result {
+            ReplyResult::Start(result, error) => format!(
+                "Start-Control-Connection-Reply: result {} {}, error {} {}",
+                result.number(),
+                result.name(),
+                error.number(),
+                error.name()
+            ),
+            ReplyResult::Outgoing(result, error, cause_code) => format!(
+                "Outgoing-Call-Reply: result {} {}, error {} {}, cause code {cause_code}",
+                result.number(),
+                result.name(),
+                error.number(),
+                error.name()
+            ),
+            ReplyResult::Incoming(result) => format!("Incoming-Call-Reply: result {result}"),
+        }
+    }
+}
+
+/// Bytes that are no PPTP message.
+#[derive(Clone, Debug, Default)]
+pub(in crate::finding) struct Garbage {
+    /// By who sent them.
+    pub(in crate::finding) by: PerParty<Tally>,
+    /// What is wrong with the first of them.
+    pub(in crate::finding) reason: Option<String>,
+}
+
+seldom!(Garbage);
 
 /// Control messages and what is wrong between them.
 #[derive(Clone, Debug, Default)]
@@ -36,20 +78,12 @@ pub(in crate::finding) struct Control {
     pub(in crate::finding) call_request: Tally,
     pub(in crate::finding) call_reply: Option<Reply>,
     /// Who the server says made it: tells the daemon.
-    pub(in crate::finding) server_vendor: Option<String>,
-    /// Who the client says made it.
-    pub(in crate::finding) client_vendor: Option<String>,
+    pub(in crate::finding) server_vendor: Option<Box<str>>,
     /// The client has said that its LCP is open (Set-Link-Info with a character map that is not the
     /// default).
     pub(in crate::finding) lcp_open_at_client: Option<Timestamp>,
     pub(in crate::finding) echo: Seldom<Echo>,
-    pub(in crate::finding) call_cleared: Option<Timestamp>,
-    pub(in crate::finding) disconnect: Option<(Timestamp, DisconnectResult)>,
-    pub(in crate::finding) stop: Option<(Timestamp, Party, StopReason)>,
-    /// Bytes that are no PPTP message, by who sent them.
-    pub(in crate::finding) garbage: Seldom<PerParty<Tally>>,
-    /// What is wrong with the first of them.
-    pub(in crate::finding) garbage_reason: Option<String>,
+    pub(in crate::finding) garbage: Seldom<Garbage>,
     /// Messages of each end.
     pub(in crate::finding) messages: PerParty<Tally>,
 }
@@ -58,22 +92,13 @@ impl Control {
     pub(super) fn message(&mut self, at: Timestamp, sender: Party, message: &Message) {
         bump(&mut self.messages, sender, at);
         match message {
-            Message::StartControlConnectionRequest(request) => {
-                self.start_request.add(at);
-                self.client_vendor = Some(request.vendor.clone());
-            }
+            Message::StartControlConnectionRequest(_) => self.start_request.add(at),
             Message::StartControlConnectionReply(reply) => {
-                self.server_vendor = Some(reply.vendor.clone());
+                self.server_vendor = Some(reply.vendor.as_str().into());
                 self.start_reply = Some(Reply {
                     at,
                     accepted: reply.result.number() == 1,
-                    words: format!(
-                        "Start-Control-Connection-Reply: result {} {}, error {} {}",
-                        reply.result.number(),
-                        reply.result.name(),
-                        reply.error.number(),
-                        reply.error.name()
-                    ),
+                    result: ReplyResult::Start(reply.result, reply.error),
                 });
             }
             Message::OutgoingCallRequest(_) | Message::IncomingCallRequest(_) => self.call_request.add(at),
@@ -81,34 +106,18 @@ impl Control {
                 self.call_reply = Some(Reply {
                     at,
                     accepted: reply.result.number() == 1,
-                    words: format!(
-                        "Outgoing-Call-Reply: result {} {}, error {} {}, cause code {}",
-                        reply.result.number(),
-                        reply.result.name(),
-                        reply.error.number(),
-                        reply.error.name(),
-                        reply.cause_code
-                    ),
+                    result: ReplyResult::Outgoing(reply.result, reply.error, reply.cause_code),
                 });
             }
             Message::IncomingCallReply(reply) => {
                 self.call_reply = Some(Reply {
                     at,
                     accepted: reply.result.number() == 1,
-                    words: format!("Incoming-Call-Reply: result {}", reply.result),
+                    result: ReplyResult::Incoming(reply.result),
                 });
             }
             Message::EchoRequest(_) => self.echo.request(at, sender),
             Message::EchoReply(_) => self.echo.reply(at, sender),
-            Message::CallClearRequest(_) => {
-                self.call_cleared.get_or_insert(at);
-            }
-            Message::CallDisconnectNotify(notify) => {
-                self.disconnect.get_or_insert((at, notify.result));
-            }
-            Message::StopControlConnectionRequest(stop) => {
-                self.stop.get_or_insert((at, sender, stop.reason));
-            }
             // With the default map a client says that LCP begins or is over.
             Message::SetLinkInfo(info) if sender == Party::Client && info.send_accm != u32::MAX => {
                 self.lcp_open_at_client.get_or_insert(at);
@@ -118,8 +127,8 @@ impl Control {
     }
 
     pub(super) fn garbage(&mut self, at: Timestamp, garbage: &ControlGarbage) {
-        bump(&mut self.garbage, garbage.sender, at);
-        self.garbage_reason.get_or_insert_with(|| garbage.reason.clone());
+        bump(&mut self.garbage.by, garbage.sender, at);
+        self.garbage.reason.get_or_insert_with(|| garbage.reason.clone());
     }
 
     /// Whether the call was accepted.

@@ -103,6 +103,7 @@ impl Refusals {
     fn name<O>(&mut self, options: &[O], name: impl Fn(&O) -> String) {
         for name in options.iter().map(name) {
             if self.options.len() < MAX_REFUSED && !self.options.contains(&name) {
+                self.options.reserve_exact(1);
                 self.options.push(name);
             }
         }
@@ -116,7 +117,7 @@ pub(in crate::finding) struct Lcp {
     /// Frames of any kind.
     pub(in crate::finding) frames: PerParty<Tally>,
     /// Configure-Requests since the last frame of the other end.
-    pub(in crate::finding) unheard: PerParty<Tally>,
+    pub(in crate::finding) unheard: Seldom<PerParty<Tally>>,
     pub(in crate::finding) magic: PerParty<Option<u32>>,
     /// Both ends show the same magic number, or an end got its own back.
     pub(in crate::finding) looped: Option<Timestamp>,
@@ -128,8 +129,10 @@ pub(in crate::finding) struct Lcp {
     pub(in crate::finding) pfc: PerParty<bool>,
     pub(in crate::finding) echo: Seldom<Echo>,
     /// Protocols that an end does not speak, by who refused them.
-    pub(in crate::finding) protocol_rejects: PerParty<Vec<(Timestamp, Protocol)>>,
+    pub(in crate::finding) protocol_rejects: Seldom<PerParty<Vec<(Timestamp, Protocol)>>>,
 }
+
+seldom!(PerParty<Vec<(Timestamp, Protocol)>>);
 
 /// A proof that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,17 +152,19 @@ pub(in crate::finding) struct Auth {
     /// What was agreed on.
     pub(in crate::finding) agreed: Option<AuthenticationMethod>,
     /// What an end offered instead, or that it refused to prove itself, by who refused.
-    pub(in crate::finding) refused: PerParty<Vec<(Timestamp, String)>>,
+    pub(in crate::finding) refused: Seldom<PerParty<Vec<(Timestamp, String)>>>,
     /// Challenges, or PAP and EAP requests, by who sent them.
     pub(in crate::finding) asked: PerParty<Tally>,
     pub(in crate::finding) answered: PerParty<Tally>,
     /// Challenges since the last answer of the other end.
-    pub(in crate::finding) unanswered: PerParty<Tally>,
+    pub(in crate::finding) unanswered: Seldom<PerParty<Tally>>,
     pub(in crate::finding) accepted: Option<Timestamp>,
-    pub(in crate::finding) rejected: Option<Proof>,
+    pub(in crate::finding) rejected: Option<Box<Proof>>,
     /// The client wants none of the methods that EAP offers.
     pub(in crate::finding) eap_nak: Option<Timestamp>,
 }
+
+seldom!(PerParty<Vec<(Timestamp, String)>>);
 
 /// Encryption.
 #[derive(Clone, Debug, Default)]
@@ -230,7 +235,7 @@ pub(super) fn take(dossier: &mut Dossier, at: Timestamp, sender: Party, frame: &
 fn lcp(dossier: &mut Dossier, at: Timestamp, sender: Party, packet: &cp::Packet<LcpOption>) {
     let (lcp, auth) = (&mut dossier.lcp, &mut dossier.auth);
     bump(&mut lcp.frames, sender, at);
-    *lcp.unheard.of_mut(sender.peer()) = Tally::default();
+    clear(&mut lcp.unheard, sender.peer());
     lcp.exchange.take(at, sender, &packet.body, name_of);
     match &packet.body {
         Body::ConfigureRequest { options } => {
@@ -323,6 +328,15 @@ fn ipcp(ipcp: &mut Ipcp, at: Timestamp, sender: Party, body: &Body<IpcpOption>) 
     }
 }
 
+/// Nothing of `party` waits any more.
+fn clear(waiting: &mut Seldom<PerParty<Tally>>, party: Party) {
+    let Some(both) = waiting.filled() else { return };
+    *both.of_mut(party) = Tally::default();
+    if *both == PerParty::default() {
+        *waiting = Seldom::default();
+    }
+}
+
 fn ask(auth: &mut Auth, at: Timestamp, sender: Party) {
     bump(&mut auth.asked, sender, at);
     bump(&mut auth.unanswered, sender, at);
@@ -330,13 +344,13 @@ fn ask(auth: &mut Auth, at: Timestamp, sender: Party) {
 
 fn answer(auth: &mut Auth, at: Timestamp, sender: Party) {
     bump(&mut auth.answered, sender, at);
-    *auth.unanswered.of_mut(sender.peer()) = Tally::default();
+    clear(&mut auth.unanswered, sender.peer());
 }
 
 fn accept(auth: &mut Auth, at: Timestamp) {
     auth.accepted.get_or_insert(at);
     auth.rejected = None;
-    auth.unanswered = PerParty::default();
+    auth.unanswered = Seldom::default();
 }
 
 fn reject(auth: &mut Auth, at: Timestamp, by: Party, code: Option<chap::FailureCode>, message: &str) {
@@ -346,7 +360,7 @@ fn reject(auth: &mut Auth, at: Timestamp, by: Party, code: Option<chap::FailureC
         words.push(message);
     }
     let words = words.join(", ");
-    auth.rejected = Some(Proof { at, by, code, words });
+    auth.rejected = Some(Box::new(Proof { at, by, code, words }));
 }
 
 fn refuse_auth(auth: &mut Auth, at: Timestamp, by: Party, words: String) {

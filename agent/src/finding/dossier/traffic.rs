@@ -65,7 +65,7 @@ impl From<&Counters> for Sums {
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Traffic {
     /// Since the start of the call; None before they were read.
-    pub(in crate::finding) sums: Option<PerParty<Sums>>,
+    pub(in crate::finding) sums: Option<Box<PerParty<Sums>>>,
     pub(in crate::finding) counted_at: Timestamp,
     pub(in crate::finding) drops: BTreeMap<Reason, Dropped>,
 }
@@ -73,8 +73,8 @@ pub(in crate::finding) struct Traffic {
 impl Traffic {
     pub(super) fn counters(&mut self, at: Timestamp, stats: &GreStats) -> bool {
         let sums = PerParty { client: (&stats.from_client).into(), server: (&stats.from_server).into() };
-        let changed = self.sums != Some(sums);
-        self.sums = Some(sums);
+        let changed = self.sums.as_deref() != Some(&sums);
+        self.sums = Some(Box::new(sums));
         self.counted_at = at;
         changed
     }
@@ -96,7 +96,7 @@ impl Traffic {
 
     /// Sums of what `sender` sent.
     pub(in crate::finding) fn of(&self, sender: Party) -> Sums {
-        self.sums.map(|sums| *sums.of(sender)).unwrap_or_default()
+        self.sums.as_ref().map(|sums| *sums.of(sender)).unwrap_or_default()
     }
 
     /// Losses among what `sender` sent.

@@ -49,11 +49,11 @@ facts! { Dossier;
     };
     START_REFUSED: Control, "the server refuses the control connection" => |call| {
         let reply = call.control.start_reply.as_ref().filter(|reply| !reply.accepted);
-        Reading::of(reply.map(|reply| (reply.at, reply.words.clone())))
+        Reading::of(reply.map(|reply| (reply.at, reply.words())))
     };
     CALL_REFUSED: Control, "the server refuses the call" => |call| {
         let reply = call.control.call_reply.as_ref().filter(|reply| !reply.accepted);
-        Reading::of(reply.map(|reply| (reply.at, reply.words.clone())))
+        Reading::of(reply.map(|reply| (reply.at, reply.words())))
     };
     CALL_ACCEPTED: Control, "the server accepts the call" => |call| {
         Reading::of(call.control.call_stands().map(|at| (at, "Outgoing-Call-Reply: result 1".into())))
@@ -91,8 +91,8 @@ facts! { Dossier;
         Reading::of(is_so.then(|| (end.at, format!("{:.2} s after its Outgoing-Call-Reply", end.at.ns_since(stood) as f64 / 1e9))))
     };
     NOT_PPTP: Control, "bytes on port 1723 are no PPTP message" => |call| {
-        let tally = call.control.garbage.client;
-        let reason = call.control.garbage_reason.clone().unwrap_or_default();
+        let tally = call.control.garbage.by.client;
+        let reason = call.control.garbage.reason.clone().unwrap_or_default();
         let lost_by_us = reason == "not seen by the agent";
         Reading::of((tally.any() && !lost_by_us).then_some((tally.first, reason)))
     };

@@ -24,7 +24,7 @@ facts! { Dossier;
         }))
     };
     SAME_ADDRESS: Negotiation, "another call that is up has the same address in its tunnel" => |call| {
-        Reading::of(call.same_address.clone())
+        Reading::of(call.same_address.as_deref().cloned())
     };
     CLOSED: Negotiation, "an end closes IPCP, or does not speak it" => |call| {
         if call.ipcp.exchange.opened.is_some() {

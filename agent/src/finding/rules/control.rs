@@ -1,7 +1,7 @@
 //! `control.*`: the connection to TCP port 1723.
 
 use crate::event::finding::Confidence;
-use crate::finding::dossier::Dossier;
+use crate::finding::dossier::{Dossier, Reply};
 use crate::finding::facts::{control, gre, host, logs};
 use crate::finding::history::History;
 use crate::finding::rule::Rule;
@@ -51,7 +51,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
         confidence: Confidence::High,
         say: |call| {
             let reply = call.control.call_reply.as_ref().or(call.control.start_reply.as_ref());
-            let words = reply.map(|reply| reply.words.clone()).unwrap_or_default();
+            let words = reply.map(Reply::words).unwrap_or_default();
             format!("{} refuses the call of {}: {words}.", call.server(), call.client())
         },
         ..Rule::BLANK

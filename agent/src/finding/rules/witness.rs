@@ -54,9 +54,9 @@ mod tests {
     fn call(sent: usize, received: usize, of_server: usize, of_client: usize) -> Dossier {
         let at = Timestamp::from_unix_ns(1);
         let sources = Sources { wire: true, log: true, kernel: true, radius: false };
-        let mut call = Dossier::new(SessionRef::nameless(uuid::Uuid::nil()), at, sources);
+        let mut call = Dossier::new(SessionRef::nameless(uuid::Uuid::nil()).into(), at, sources);
         call.origin = Origin::Control;
-        call.entered.push((Phase::Tcp, at));
+        call.enter(Phase::Tcp, at);
         let line = |id: &str| LogLine {
             at,
             program: "pppd".into(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Correlator;
@@ -35,7 +36,7 @@ const CORRECTED_NS: u64 = 2_000_000_000;
 pub(super) struct Recent {
     calls: BTreeMap<Ipv4Addr, VecDeque<(Timestamp, Serial)>>,
     /// Calls that were over before a daemon was heard: client, start, and what events say of them.
-    over: VecDeque<(Ipv4Addr, Timestamp, SessionRef)>,
+    over: VecDeque<(Ipv4Addr, Timestamp, Arc<SessionRef>)>,
 }
 
 impl Recent {
@@ -44,7 +45,8 @@ impl Recent {
         if self.calls.len() >= MAX_CLIENTS && !self.calls.contains_key(&client) {
             self.calls.pop_first();
         }
-        let calls = self.calls.entry(client).or_default();
+        // Most clients have one call.
+        let calls = self.calls.entry(client).or_insert_with(|| VecDeque::with_capacity(1));
         if calls.len() == MAX_PER_CLIENT {
             calls.pop_front();
         }
@@ -62,7 +64,7 @@ impl Recent {
     }
 
     /// A call is over, and no daemon has spoken of it.
-    pub(super) fn end(&mut self, client: Ipv4Addr, started: Timestamp, call: SessionRef) {
+    pub(super) fn end(&mut self, client: Ipv4Addr, started: Timestamp, call: Arc<SessionRef>) {
         if self.over.len() == MAX_OVER {
             self.over.pop_front();
         }
@@ -70,7 +72,7 @@ impl Recent {
     }
 
     /// The call of this client that began when its worker did, and is over.
-    fn take_over(&mut self, client: Ipv4Addr, worker: Timestamp) -> Option<SessionRef> {
+    fn take_over(&mut self, client: Ipv4Addr, worker: Timestamp) -> Option<Arc<SessionRef>> {
         let is_it = |known: &Ipv4Addr, started: Timestamp| *known == client && near(started, worker);
         let index = self.over.iter().position(|(known, started, _)| is_it(known, *started))?;
         self.over.remove(index).map(|(_, _, call)| call)

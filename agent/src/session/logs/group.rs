@@ -1,6 +1,7 @@
 //! The processes of one call, and what they said about it.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub(super) struct Group {
     /// What their lines are known by.
     pub(super) voices: Vec<Speaker>,
     /// The call on the wire that is over.
-    pub(super) past: Option<SessionRef>,
+    pub(super) past: Option<Arc<SessionRef>>,
     /// Phases that lines told of, to be reported.
     pub(super) steps: Vec<(Phase, Cause, Option<Party>)>,
     /// Which pppd is in the group is a guess so far.
@@ -107,9 +108,9 @@ impl Group {
     }
 
     /// What events say about the session, where no call of the wire does.
-    pub(super) fn reference(&self) -> SessionRef {
+    pub(super) fn reference(&self) -> Arc<SessionRef> {
         let (client_call_id, server_call_id) = self.call_ids.unzip();
-        SessionRef {
+        Arc::new(SessionRef {
             id: self.id,
             client: self.client,
             server: None,
@@ -117,7 +118,7 @@ impl Group {
             server_call_id,
             interface: self.interface.clone(),
             user: self.user.clone(),
-        }
+        })
     }
 
     /// A process speaks for the first time.

@@ -32,15 +32,18 @@ pub struct Asking<O> {
     acks: u32,
     naks: u32,
     rejects: u32,
-    offered: Vec<O>,
+    /// These lists stay as they are for as long as the call lives: they have no room for more.
+    offered: Box<[O]>,
     agreed: bool,
-    refused: Vec<Refused<O>>,
+    refused: Box<[Refused<O>]>,
     left_out: u32,
     /// Identifier of the last request.
     id: u8,
     /// When that was first sent, until it is answered.
     unanswered_since: Option<Timestamp>,
-    answer_max_ns: Option<u64>,
+    /// The longest time to an answer; of no meaning before `is_timed`.
+    answer_max_ns: u64,
+    is_timed: bool,
 }
 
 impl<O> Default for Asking<O> {
@@ -51,13 +54,14 @@ impl<O> Default for Asking<O> {
             acks: 0,
             naks: 0,
             rejects: 0,
-            offered: Vec::new(),
+            offered: Box::default(),
             agreed: false,
-            refused: Vec::new(),
+            refused: Box::default(),
             left_out: 0,
             id: 0,
             unanswered_since: None,
-            answer_max_ns: None,
+            answer_max_ns: 0,
+            is_timed: false,
         }
     }
 }
@@ -70,7 +74,7 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
 
     /// Options that the other end agreed to; None while it has not.
     pub fn agreed(&self) -> Option<&[O]> {
-        self.agreed.then_some(self.offered.as_slice())
+        self.agreed.then_some(&*self.offered)
     }
 
     /// Options that the other end refused on the way.
@@ -106,7 +110,7 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
         self.offer(kept, left_out);
     }
 
-    fn offer(&mut self, kept: Vec<O>, left_out: u32) {
+    fn offer(&mut self, kept: Box<[O]>, left_out: u32) {
         self.offered = kept;
         self.left_out = self.left_out.saturating_add(left_out);
     }
@@ -128,7 +132,8 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
             return false;
         }
         if let Some(since) = self.unanswered_since.take() {
-            self.answer_max_ns = self.answer_max_ns.max(Some(at.ns_since(since)));
+            self.answer_max_ns = self.answer_max_ns.max(at.ns_since(since));
+            self.is_timed = true;
         }
         match answer {
             Answer::Ack => {
@@ -161,8 +166,10 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
         if let Some(known) = known {
             known.times = known.times.saturating_add(1);
         } else if self.refused.len() < MAX_REFUSED {
-            self.refused.reserve_exact(1);
-            self.refused.push(Refused { offered, suggested, times: 1 });
+            let mut refused = std::mem::take(&mut self.refused).into_vec();
+            refused.reserve_exact(1);
+            refused.push(Refused { offered, suggested, times: 1 });
+            self.refused = refused.into_boxed_slice();
         } else {
             self.left_out = self.left_out.saturating_add(1);
         }
@@ -176,11 +183,11 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
             acks: self.acks,
             naks: self.naks,
             rejects: self.rejects,
-            offered: self.offered.clone(),
+            offered: self.offered.to_vec(),
             agreed: self.agreed,
-            refused: self.refused.clone(),
+            refused: self.refused.to_vec(),
             left_out: self.left_out,
-            answer_max_ns: self.answer_max_ns,
+            answer_max_ns: self.is_timed.then_some(self.answer_max_ns),
         }
     }
 }
@@ -194,19 +201,14 @@ impl<O: ConfigureOption + Clone + PartialEq> Asking<O> {
 }
 
 /// As many options as are kept, and how many are not.
-fn bounded<O: ConfigureOption + Clone>(options: &[O]) -> (Vec<O>, u32) {
+fn bounded<O: ConfigureOption + Clone>(options: &[O]) -> (Box<[O]>, u32) {
     let mut bytes = 0;
-    let kept: Vec<O> = options
-        .iter()
-        .take(MAX_OPTIONS)
-        .take_while(|option| {
-            bytes += option.encode().1.len();
-            bytes <= MAX_OPTION_BYTES
-        })
-        .cloned()
-        .collect();
-    let left_out = (options.len() - kept.len()) as u32;
-    (kept, left_out)
+    let fit = options.iter().take(MAX_OPTIONS).take_while(|option| {
+        bytes += option.encode().1.len();
+        bytes <= MAX_OPTION_BYTES
+    });
+    let kept = fit.count();
+    (options.iter().take(kept).cloned().collect(), (options.len() - kept) as u32)
 }
 
 /// The negotiation of one layer, from the first request to the last. It begins anew when an open layer is

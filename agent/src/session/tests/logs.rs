@@ -172,7 +172,7 @@ fn a_refusal_is_the_cause_of_the_end() {
             Body::SessionEnd { session_end } => Some((
                 session_end.reason,
                 session_end.last_phase,
-                event.session.clone().unwrap().user,
+                event.session.clone().unwrap().user.clone(),
                 session_end.log_message.clone().unwrap(),
             )),
             _ => None,

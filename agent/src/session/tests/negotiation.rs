@@ -1,5 +1,7 @@
 //! What the account of a call says about its negotiation.
 
+use std::sync::Arc;
+
 use super::script::{Script, call_reply, call_request, start_request};
 use crate::event::auth::{AuthResult, Outcome as Proof};
 use crate::event::control::Peer;
@@ -79,7 +81,7 @@ fn a_healthy_call_has_its_layers_and_its_proof() {
     assert_eq!((proof.response_ns, proof.result_ns), (Some(10_000_000), Some(10_000_000)));
     let end = end(&mut script);
     assert_eq!(end.negotiation, layers);
-    let peer = |peer: Option<Box<Peer>>| peer.and_then(|peer| peer.software);
+    let peer = |peer: Option<Arc<Peer>>| peer.and_then(|peer| peer.software);
     assert_eq!(peer(end.client_peer), Some(Software::PptpLinux));
     assert_eq!(peer(end.server_peer), Some(Software::Pptpd));
     assert_eq!((end.client_lcp, end.termination, end.control_echo), (None, None, None));

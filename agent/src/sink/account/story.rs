@@ -1,13 +1,15 @@
 //! What is remembered of one call.
 
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::results;
 use super::words::{bytes, cause, count, fields, name, seconds};
 use crate::event::finding::{Finding, State};
-use crate::event::gre::{Counters, GreStats};
+use crate::event::gre::Counters;
 use crate::event::log::{Class, Level, Log};
-use crate::event::session::{Cause, End, Origin, Phase, PhaseTime, Up};
+use crate::event::session::{Cause, End, Mppe, Origin, Phase, PhaseTime, Up};
 use crate::event::{Body, Event, PerParty, SessionRef};
 use crate::logs::catalogue;
 use crate::time::Timestamp;
@@ -30,11 +32,65 @@ struct Line {
     times: u32,
 }
 
+/// What of `session.up` is told.
+#[derive(Debug)]
+struct Agreed {
+    auth_protocol: Option<Box<str>>,
+    mppe: Option<Mppe>,
+    client_address: Option<Ipv4Addr>,
+    server_address: Option<Ipv4Addr>,
+    setup_ns: u64,
+}
+
+impl From<&Up> for Agreed {
+    fn from(up: &Up) -> Self {
+        Self {
+            auth_protocol: up.auth_protocol.as_deref().map(Into::into),
+            mppe: up.mppe,
+            client_address: up.client_address,
+            server_address: up.server_address,
+            setup_ns: up.setup_ns,
+        }
+    }
+}
+
+/// What of the counters of a direction is told.
+#[derive(Debug)]
+struct Carried {
+    packets: u64,
+    bytes: u64,
+    received: u64,
+    lost: u64,
+    missing: u64,
+    reordered: u64,
+    late: u64,
+    duplicate: u64,
+    ack_only: u64,
+    fragments: u64,
+}
+
+impl From<&Counters> for Carried {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            packets: counters.packets,
+            bytes: counters.bytes,
+            received: counters.received,
+            lost: counters.lost,
+            missing: counters.missing,
+            reordered: counters.reordered,
+            late: counters.late,
+            duplicate: counters.duplicate,
+            ack_only: counters.ack_only,
+            fragments: counters.fragments,
+        }
+    }
+}
+
 /// The life of a call, up to its last event.
 #[derive(Debug)]
 pub(super) struct Story {
     began: Timestamp,
-    session: Option<SessionRef>,
+    session: Option<Arc<SessionRef>>,
     client_port: Option<u16>,
     by_traffic: bool,
     /// Only logs tell of it.
@@ -47,8 +103,8 @@ pub(super) struct Story {
     room: usize,
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
-    up: Option<Up>,
-    gre: Option<Box<GreStats>>,
+    up: Option<Agreed>,
+    carried: Option<Box<PerParty<Carried>>>,
     end: Option<Box<End>>,
     lcp_frames: PerParty<u32>,
     findings: Vec<Finding>,
@@ -70,7 +126,7 @@ impl Story {
             phase: None,
             phases: Vec::new(),
             up: None,
-            gre: None,
+            carried: None,
             end: None,
             lcp_frames: PerParty { client: 0, server: 0 },
             findings: Vec::new(),
@@ -87,16 +143,16 @@ impl Story {
     }
 
     /// Takes an event, with `room` for what a message says; returns how much it took of that.
-    pub(super) fn take(&mut self, event: &Event, session: &SessionRef, room: usize) -> usize {
+    pub(super) fn take(&mut self, event: &Event, session: &Arc<SessionRef>, room: usize) -> usize {
         let before = self.details;
         self.room = room;
         self.take_event(event, session);
         self.details - before
     }
 
-    fn take_event(&mut self, event: &Event, session: &SessionRef) {
+    fn take_event(&mut self, event: &Event, session: &Arc<SessionRef>) {
         if self.session.as_ref() != Some(session) {
-            self.session = Some(session.clone());
+            self.session = Some(Arc::clone(session));
         }
         match &event.body {
             Body::SessionStart { session_start } => {
@@ -111,11 +167,17 @@ impl Story {
                     PhaseTime { phase: session_phase.previous, duration_ns: session_phase.previous_ns };
                 match self.phases.iter_mut().find(|known| known.phase == time.phase) {
                     Some(known) => known.duration_ns += time.duration_ns,
-                    None => self.phases.push(time),
+                    None => {
+                        self.phases.reserve_exact(1);
+                        self.phases.push(time);
+                    }
                 }
             }
-            Body::SessionUp { session_up } => self.up = Some(session_up.clone()),
-            Body::GreStats { gre_stats } => self.gre = Some(Box::new(gre_stats.clone())),
+            Body::SessionUp { session_up } => self.up = Some(session_up.into()),
+            Body::GreStats { gre_stats } => {
+                let (client, server) = (&gre_stats.from_client, &gre_stats.from_server);
+                self.carried = Some(Box::new(PerParty { client: client.into(), server: server.into() }));
+            }
             Body::SessionEnd { session_end } => {
                 for (label, echo) in
                     [("echo", &session_end.control_echo), ("lcp echo", &session_end.lcp_echo)]
@@ -236,7 +298,7 @@ impl Story {
                 format!("in phase {phase} at the end of the capture")
             }
         };
-        let address = |address: Option<std::net::Ipv4Addr>| address.map(|address| address.to_string());
+        let address = |address: Option<Ipv4Addr>| address.map(|address| address.to_string());
         let client = address(session.client).unwrap_or_else(|| "unknown client".into());
         match address(session.server) {
             Some(server) => format!("{client} to {server}{user}: {how}"),
@@ -282,9 +344,9 @@ impl Story {
         if let Some(up) = &self.up {
             writeln!(output, "  agreed   {}", agreed(up))?;
         }
-        if let Some(gre) = &self.gre {
-            writeln!(output, "  client   {}", traffic(&gre.from_client))?;
-            writeln!(output, "  server   {}", traffic(&gre.from_server))?;
+        if let Some(carried) = &self.carried {
+            writeln!(output, "  client   {}", traffic(&carried.client))?;
+            writeln!(output, "  server   {}", traffic(&carried.server))?;
         }
         if let Some(end) = &self.end {
             writeln!(output, "  ended    after {}: {}", seconds(end.duration_ns), ended(end))?;
@@ -371,9 +433,9 @@ pub(super) fn write_finding(finding: &Finding, output: &mut impl Write) -> io::R
     Ok(())
 }
 
-fn agreed(up: &Up) -> String {
+fn agreed(up: &Agreed) -> String {
     let mut words: Vec<String> = Vec::new();
-    words.extend(up.auth_protocol.clone());
+    words.extend(up.auth_protocol.as_deref().map(str::to_owned));
     words.push(up.mppe.as_ref().map_or("no encryption seen".into(), |mppe| {
         format!("MPPE {} bit {}", mppe.bits, if mppe.stateful { "stateful" } else { "stateless" })
     }));
@@ -383,7 +445,7 @@ fn agreed(up: &Up) -> String {
     words.join(", ")
 }
 
-fn traffic(counters: &Counters) -> String {
+fn traffic(counters: &Carried) -> String {
     let mut words = vec![format!("{} ({})", count(counters.packets, "packet"), bytes(counters.bytes))];
     let expected = counters.received + counters.lost + counters.missing;
     if counters.lost > 0 {

@@ -8,9 +8,10 @@ use pptpscope_common::{Direction, Refusal};
 
 use super::copies::{self, Census, Copies, Detector};
 use super::file::Frame;
-use super::flows::{Entry, Flows};
+use super::flows::Flows;
 use super::ip::{self, Datagram};
 use super::reassembly::Reassembly;
+use super::table::Entry;
 use super::{gre, link, roles};
 use crate::event::Party;
 use crate::event::agent::{Account, Refused};
@@ -287,12 +288,12 @@ impl Counter {
 
     /// The counters of a flow at `at`.
     pub fn flow(&self, key: &FlowKey, at: Timestamp) -> Option<Observation> {
-        self.flows.get(key).map(|entry| observation(entry, at))
+        self.flows.get(key).map(|entry| observation(&entry, at))
     }
 
     /// The counters of all flows at `at`, in the order in which they were met.
     pub fn flows(&self, at: Timestamp) -> impl Iterator<Item = Observation> {
-        self.flows.all().iter().map(move |entry| observation(entry, at))
+        self.flows.iter().map(move |entry| observation(&entry, at))
     }
 
     /// Forgets a flow.
@@ -302,7 +303,7 @@ impl Counter {
 
     /// How many flows there are.
     pub fn flows_used(&self) -> usize {
-        self.flows.all().len()
+        self.flows.len()
     }
 }
 

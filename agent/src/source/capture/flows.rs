@@ -8,25 +8,19 @@ use foldhash::fast::RandomState;
 use pptpscope_common::{Flow, FragmentKey, PEER_KNOWN, Refusal};
 
 use super::gre::Packet;
+use super::table::{Entry, Table};
 use crate::event::Party;
 use crate::observation::FlowKey;
 
 /// Fragmented datagrams remembered, the oldest go first; the kernel's map holds as many.
 const MAX_FRAGMENTED: usize = 4096;
-
-/// One direction of one call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) key: FlowKey,
-    /// Which end sends it, as far as one can tell.
-    pub(super) sender: Party,
-    pub(super) flow: Flow,
-}
+/// Flows that are not packed: as many as have packets within a moment.
+const MAX_OPEN: usize = 1024;
 
 /// All flows, in the order in which they were met: iterating gives the same order every time.
 #[derive(Debug)]
 pub(super) struct Flows {
-    entries: Vec<Entry>,
+    entries: Table,
     index: HashMap<FlowKey, u32, RandomState>,
     limit: usize,
     /// Call id of the other direction.
@@ -40,7 +34,7 @@ impl Flows {
     /// Holds `limit` flows at most.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Table::new(MAX_OPEN),
             index: HashMap::default(),
             limit: limit.min(u32::MAX as usize),
             peers: HashMap::default(),
@@ -67,7 +61,7 @@ impl Flows {
             Some(index) => *index as usize,
             None => self.open(key, at_ns).ok_or(Refusal::FlowsFull)?,
         };
-        let Some(Entry { flow, .. }) = self.entries.get_mut(index) else { return Ok(()) };
+        let Some(flow) = self.entries.flow(index) else { return Ok(()) };
         flow.packets += 1;
         flow.bytes += bytes;
         flow.last_ns = at_ns;
@@ -89,7 +83,7 @@ impl Flows {
         }
         if ends && let Some(ack) = packet.ack {
             let other = self.other_direction(index, key);
-            if let Some((flow, other)) = self.two(index, other) {
+            if let Some((flow, other)) = self.entries.two(index, other) {
                 flow.end_sample(other, ack, at_ns);
             }
         }
@@ -98,32 +92,21 @@ impl Flows {
 
     /// Begins to wait for the acknowledgement of `number`, once the other direction is known.
     fn begin_sample(&mut self, index: usize, key: FlowKey, number: u32, at_ns: u64) {
-        let Some(Entry { flow, .. }) = self.entries.get_mut(index) else { return };
+        let Some(flow) = self.entries.flow(index) else { return };
         if flow.peer == 0 {
             let Some(call_id) = self.peers.get(&key) else { return };
             flow.peer = PEER_KNOWN | u32::from(*call_id);
         }
         let other = self.other_direction(index, key);
-        if let Some((flow, Some(other))) = self.two(index, other) {
+        if let Some((flow, Some(other))) = self.entries.two(index, other) {
             flow.begin_sample(other, number, at_ns);
         }
     }
 
-    fn other_direction(&self, index: usize, key: FlowKey) -> Option<usize> {
-        let call_id = self.entries.get(index)?.flow.peer as u16;
+    fn other_direction(&mut self, index: usize, key: FlowKey) -> Option<usize> {
+        let call_id = self.entries.flow(index)?.peer as u16;
         let key = FlowKey { source: key.destination, destination: key.source, call_id };
         self.index.get(&key).map(|index| *index as usize)
-    }
-
-    /// A flow and, where there is one, another.
-    fn two(&mut self, one: usize, other: Option<usize>) -> Option<(&mut Flow, Option<&mut Flow>)> {
-        match other.filter(|other| *other != one) {
-            None => self.entries.get_mut(one).map(|entry| (&mut entry.flow, None)),
-            Some(other) => {
-                let [one, other] = self.entries.get_disjoint_mut([one, other]).ok()?;
-                Some((&mut one.flow, Some(&mut other.flow)))
-            }
-        }
     }
 
     /// Notes that two flows are the directions of one call.
@@ -138,8 +121,8 @@ impl Flows {
     /// Books a later fragment on the flow of its first one.
     pub(super) fn book_fragment(&mut self, fragment: FragmentKey, bytes: u64) -> Result<(), Refusal> {
         let index = self.fragmented.get(&fragment).and_then(|key| self.index.get(key));
-        let entry = index.and_then(|index| self.entries.get_mut(*index as usize));
-        let Entry { flow, .. } = entry.ok_or(Refusal::FragmentUnmatched)?;
+        let flow = index.and_then(|index| self.entries.flow(*index as usize));
+        let flow = flow.ok_or(Refusal::FragmentUnmatched)?;
         flow.bytes += bytes;
         flow.fragments += 1;
         Ok(())
@@ -150,14 +133,9 @@ impl Flows {
         if self.entries.len() >= self.limit {
             return None;
         }
-        let index = self.entries.len();
         let sender = self.sender(&key);
         let flow = Flow { first_ns: at_ns, ..Flow::default() };
-        if self.entries.len() == self.entries.capacity() {
-            // Twice as many would be mostly room: entries are large, and few captures have thousands.
-            self.entries.reserve_exact(self.entries.len() / 8 + 64);
-        }
-        self.entries.push(Entry { key, sender, flow });
+        let index = self.entries.push(Entry { key, sender, flow });
         self.index.insert(key, index as u32);
         Some(index)
     }
@@ -192,23 +170,27 @@ impl Flows {
         }
     }
 
-    /// A flow, where it is there.
-    pub(super) fn get(&self, key: &FlowKey) -> Option<&Entry> {
+    /// A copy of a flow, where it is there.
+    pub(super) fn get(&self, key: &FlowKey) -> Option<Entry> {
         self.entries.get(*self.index.get(key)? as usize)
     }
 
-    /// Every flow.
-    pub(super) fn all(&self) -> &[Entry] {
-        &self.entries
+    /// Copies of all flows.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter()
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Takes a flow out.
     pub(super) fn remove(&mut self, key: &FlowKey) {
         self.peers.remove(key);
         let Some(index) = self.index.remove(key) else { return };
-        self.entries.swap_remove(index as usize);
-        if let Some(moved) = self.entries.get(index as usize) {
-            self.index.insert(moved.key, index);
+        if let Some(moved) = self.entries.swap_remove(index as usize) {
+            self.index.insert(moved, index);
         }
     }
 }
