@@ -86,7 +86,8 @@ impl Scene {
         // A thread inherits the network namespace of the one that starts it.
         let agent = std::thread::spawn(move || {
             runtime().block_on(async {
-                let sink = Sink::start("stdout", Stream::new(output), Filter::default(), Limits::default());
+                let sink =
+                    Sink::start("stdout", Stream::new(output), Filter::default(), Limits::default(), None);
                 let mut sinks = Sinks::new();
                 sinks.add_stdout(sink.unwrap());
                 Agent::start(options, sinks).unwrap().run().await.unwrap();
