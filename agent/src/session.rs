@@ -57,6 +57,8 @@ use crate::time::Timestamp;
 
 /// How soon after the start calls are searched that were up before.
 const FIRST_SEARCH: Duration = Duration::from_secs(1);
+/// Events that there is always room for.
+const FEW_EVENTS: usize = 32;
 
 /// What the correlator is told at its start.
 #[derive(Clone, Debug)]
@@ -134,6 +136,8 @@ pub struct Correlator {
     evicted: u64,
     /// Draws the conclusions from what the rest of this reports.
     findings: Engine,
+    /// What it has not read yet.
+    said: Vec<Event>,
 }
 
 impl Correlator {
@@ -143,6 +147,7 @@ impl Correlator {
         Self {
             config,
             findings,
+            said: Vec::new(),
             calls: Calls::default(),
             next_serial: 0,
             connections: Connections::default(),
@@ -213,11 +218,17 @@ impl Correlator {
 
     /// Lets findings follow the events of `out` from `from` on.
     fn conclude(&mut self, from: usize, out: &mut Vec<Event>) {
-        if out.len() > from {
-            for event in out.split_off(from) {
-                self.findings.take(event, out);
-            }
+        if out.len() == from {
+            return;
         }
+        // Asked for once and not each time: what is large makes the allocator tidy up all that is small.
+        let mut said = std::mem::take(&mut self.said);
+        said.extend(out.drain(from..));
+        for event in said.drain(..) {
+            self.findings.take(event, out);
+        }
+        said.shrink_to(FEW_EVENTS);
+        self.said = said;
     }
 
     /// Tells that it is `now`: timers run, statistics are due. Before a call of this, the flows of
