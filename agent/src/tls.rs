@@ -243,7 +243,7 @@ mod tests {
         let identity = Authority::new("tls-debug").issue("localhost");
         let shown = format!("{identity:?}");
         let key = identity.key.secret_der();
-        assert!(!shown.contains(&format!("{:?}", &key[..8]).trim_matches(['[', ']'])), "{shown}");
+        assert!(!shown.contains(format!("{:?}", &key[..8]).trim_matches(['[', ']'])), "{shown}");
         assert!(shown.contains("elided"), "{shown}");
     }
 }

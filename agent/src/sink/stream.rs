@@ -102,7 +102,9 @@ fn await_verdict(session: &mut ClientConnection, stream: &mut TcpStream) -> io::
     stream.set_read_timeout(Some(VERDICT_TIMEOUT))?;
     match session.read_tls(stream) {
         Ok(0) => return Err(io::Error::new(ErrorKind::ConnectionAborted, "the receiver has closed")),
-        Ok(_) => drop(session.process_new_packets().map_err(io::Error::other)?),
+        Ok(_) => {
+            session.process_new_packets().map_err(io::Error::other)?;
+        }
         // Not all say something.
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
         Err(error) => return Err(error),
