@@ -16,7 +16,7 @@ use words::{bytes, count};
 
 /// Bytes of messages and frames that are kept for calls that are not over, all together. Where
 /// thousands are up at the same time, the later ones are told without.
-const MAX_DETAILS: usize = 4 << 20;
+const MAX_DETAILS: usize = 1 << 20;
 
 /// Collects what is said about each call.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::observation::FlowKey;
 /// Fragmented datagrams remembered, the oldest go first; the kernel's map holds as many.
 const MAX_FRAGMENTED: usize = 4096;
 /// Flows that are not packed: as many as have packets within a moment.
-const MAX_OPEN: usize = 4096;
+const MAX_OPEN: usize = 2048;
 
 /// All flows, in the order in which they were met: iterating gives the same order every time.
 #[derive(Debug)]
