@@ -65,6 +65,7 @@ pub(super) enum Work {
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
+    /// With a spool two threads wait: one for events, one for the end of a pause.
     changed: Condvar,
 }
 
@@ -102,7 +103,7 @@ impl Queue {
         state.bytes += size;
         state.entries.push_back(entry);
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_all();
     }
 
     /// Queues an event whatever else waits: the one that says how the others fared.
@@ -115,7 +116,7 @@ impl Queue {
         state.bytes += entry.line.len();
         state.entries.push_back(entry);
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_all();
     }
 
     /// Waits for work; at most `most` events of it.
@@ -170,7 +171,7 @@ impl Queue {
     /// Asks the thread to open its file anew.
     pub(super) fn reopen(&self) {
         self.lock().reopen = true;
-        self.changed.notify_one();
+        self.changed.notify_all();
     }
 
     /// Nothing more will come; the thread has until `deadline` for what is there.
