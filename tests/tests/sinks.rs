@@ -186,21 +186,33 @@ impl<S: Read> Read for Mortal<S> {
 
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Takes one connection after the other from `accept` until the receiver is to die.
+fn serve<S: Send + 'static>(
+    accept: impl Fn() -> std::io::Result<S> + Send + 'static,
+    talk: impl Fn(S) + Send + 'static,
+    is_dead: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        while !is_dead.load(Ordering::Acquire) {
+            match accept() {
+                Ok(stream) => talk(stream),
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    })
+}
+
 fn tcp(port: u16, talk: impl Fn(TcpStream, Arc<AtomicBool>, &Numbers) + Copy + Send + 'static) -> Receiver {
     Receiver::new(move |numbers, is_dead| {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
-        thread::spawn(move || {
-            while !is_dead.load(Ordering::Acquire) {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(1));
-                    continue;
-                };
-                stream.set_nonblocking(false).unwrap();
-                stream.set_read_timeout(Some(LOOK)).unwrap();
-                talk(stream, Arc::clone(&is_dead), &numbers);
-            }
-        })
+        let also = Arc::clone(&is_dead);
+        let talk = move |stream: TcpStream| {
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(LOOK)).unwrap();
+            talk(stream, Arc::clone(&also), &numbers);
+        };
+        serve(move || listener.accept().map(|(stream, _)| stream), talk, is_dead)
     })
 }
 
@@ -210,18 +222,13 @@ fn unix(path: &Path) -> Receiver {
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
-        thread::spawn(move || {
-            while !is_dead.load(Ordering::Acquire) {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(1));
-                    continue;
-                };
-                stream.set_nonblocking(false).unwrap();
-                stream.set_read_timeout(Some(LOOK)).unwrap();
-                let stream: UnixStream = stream;
-                lines(Mortal { stream, is_dead: Arc::clone(&is_dead) }, &numbers);
-            }
-        })
+        let also = Arc::clone(&is_dead);
+        let talk = move |stream: UnixStream| {
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(LOOK)).unwrap();
+            lines(Mortal { stream, is_dead: Arc::clone(&also) }, &numbers);
+        };
+        serve(move || listener.accept().map(|(stream, _)| stream), talk, is_dead)
     })
 }
 
