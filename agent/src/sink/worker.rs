@@ -392,7 +392,9 @@ mod tests {
         for count in 1..=150 {
             sink.push(&entry());
             // No faster than a disk; memory holds thirty.
+            let begun = Instant::now();
             while count % 15 == 0 && sink.report().spooled < count {
+                assert!(begun.elapsed() < Duration::from_secs(20), "an event is stuck in memory");
                 thread::sleep(Duration::from_millis(1));
             }
         }
