@@ -10,7 +10,7 @@ pub struct InnerKey {
     pub direction: u32,
 }
 
-/// Counters of one direction of a pppN. Only fragments and TCP segments with SYN get there.
+/// Counters of one direction of a pppN. Only fragments, TCP segments with SYN and GRE get there.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
@@ -30,11 +30,13 @@ pub struct Inner {
     pub violating_mss: u32,
     /// MTU of the interface at the last violation, bytes.
     pub violated_mtu: u32,
-    /// Always zero.
-    pub _pad: u32,
+    /// Destination of the last GRE packet over IPv4, in the byte order of the packet.
+    pub gre_destination: [u8; 4],
+    /// GRE packets over IPv4: to the other end of the tunnel, they are the tunnel's own.
+    pub gre: u64,
 }
 
-const _: () = assert!(size_of::<Inner>() == 48);
+const _: () = assert!(size_of::<Inner>() == 56);
 
 impl Inner {
     /// Bytes of the IP and TCP headers without options.
@@ -61,7 +63,7 @@ impl Inner {
 // SAFETY: repr(C), plain integers, every bit pattern valid, no padding (2 * 4 bytes).
 unsafe impl aya::Pod for InnerKey {}
 #[cfg(feature = "user")]
-// SAFETY: as above; 4 * 8 + 4 * 4 = 48 bytes.
+// SAFETY: as above; 4 * 8 + 4 * 4 + 8 = 56 bytes.
 unsafe impl aya::Pod for Inner {}
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The inside of a tunnel, on its pppN: nearly every packet leaves at once. What stays are fragments, and
-//! TCP segments with SYN, whose maximum segment size (RFC 9293, section 3.7.1) must fit the tunnel.
+//! The inside of a tunnel, on its pppN: nearly every packet leaves at once. What stays are fragments, GRE,
+//! which is the tunnel's own when it is routed into itself, and TCP segments with SYN, whose maximum segment
+//! size (RFC 9293, section 3.7.1) must fit the tunnel.
 //!
 //! A packet with DF that is larger than the MTU cannot be seen here: the kernel answers it before it
 //! is given to the device (`ip_forward`, `ip_finish_output`), which the path tier sees.
@@ -14,6 +15,7 @@ use crate::packet::{Packet as _, TcPacket, opaque};
 
 /// Protocol numbers (IANA).
 const TCP: u8 = 6;
+const GRE: u8 = 47;
 const FRAGMENT: u8 = 44;
 
 /// MORE_FRAGMENTS and the fragment offset of IPv4.
@@ -44,9 +46,10 @@ pub(crate) fn packet(packet: &TcPacket<'_>) {
         if u16::from_be_bytes([head[6], head[7]]) & FRAGMENTED != 0 {
             return fragment(packet);
         }
-        if head[9] == TCP {
-            let header = usize::from(head[0] & 0x0f) * 4;
-            tcp(packet, header, false);
+        match head[9] {
+            TCP => tcp(packet, usize::from(head[0] & 0x0f) * 4, false),
+            GRE => gre(packet),
+            _ => {}
         }
     } else if head[0] >> 4 == 6 {
         // Extension headers other than this one do not come before TCP in practice.
@@ -76,6 +79,20 @@ fn fragment(packet: &TcPacket<'_>) {
     if let Some(inner) = counters(packet) {
         // SAFETY: a live value of the map; atomic.
         unsafe { add(addr_of_mut!((*inner).fragments), 1) };
+    }
+}
+
+/// Books a GRE packet over IPv4. A tunnel that is routed into itself is the one thing that sends many.
+#[inline(always)]
+fn gre(packet: &TcPacket<'_>) {
+    let Some(destination) = packet.read::<4>(16) else { return };
+    if let Some(inner) = counters(packet) {
+        // SAFETY: a live value of the map. The count is atomic; the destination is a single aligned word, of
+        // which the last writer's stays.
+        unsafe {
+            add(addr_of_mut!((*inner).gre), 1);
+            (*inner).gre_destination = destination;
+        }
     }
 }
 

@@ -471,7 +471,9 @@ impl Agent {
         self.take_limited()?;
         self.report_drops(true, true).await?;
         self.complete_look();
-        self.correlator.finish(now, &mut self.events);
+        while !self.correlator.finish(now, &mut self.events) {
+            self.write_events()?;
+        }
         self.write_events()?;
         self.report_losses()?;
         let status = agent::Status { interfaces, probes, ..self.status()? };

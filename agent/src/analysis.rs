@@ -295,7 +295,9 @@ impl<E, S: FnMut(&Event) -> Result<(), E>> Analysis<S> {
             self.pass_time(end)?;
             self.now = end;
             self.observe_flows(end);
-            self.correlator.finish(end, &mut self.events);
+            while !self.correlator.finish(end, &mut self.events) {
+                self.after_correlator()?;
+            }
             self.after_correlator()?;
         }
         let books = self.counter.books();

@@ -276,6 +276,12 @@ pub enum Body {
         /// Its payload.
         gre_one_way: gre::OneWay,
     },
+    /// The tunnel of a call is routed into itself.
+    #[serde(rename = "gre.routing_loop")]
+    GreRoutingLoop {
+        /// Its payload.
+        gre_routing_loop: gre::RoutingLoop,
+    },
     /// IP packets in clear on a call whose ends agreed on encryption.
     #[serde(rename = "mppe.cleartext")]
     MppeCleartext {

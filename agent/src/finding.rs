@@ -37,6 +37,7 @@ use crate::event::{Body, Event, SessionRef};
 use crate::observation::{Observation, Origin, What};
 use crate::time::Timestamp;
 use dossier::{Dossier, Sources};
+use facts::logs::ENOUGH_FRAMES;
 use history::{Ended, History};
 use ledger::{Ledger, Saying};
 use rule::{Rule, Verdict};
@@ -136,6 +137,15 @@ impl Engine {
         } else {
             out.push(event);
             out.append(&mut found);
+        }
+    }
+
+    /// The daemon of call `id` says that it has sent a frame of negotiation, or received one.
+    pub fn dumped(&mut self, at: Timestamp, id: Uuid, is_sent: bool, out: &mut Vec<Event>) {
+        let Some(case) = self.calls.get_mut(&id) else { return };
+        if case.dossier.logs.dumped(at, is_sent) == ENOUGH_FRAMES {
+            case.dossier.now = case.dossier.now.max(at);
+            self.examine(id, out);
         }
     }
 

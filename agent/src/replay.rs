@@ -37,19 +37,29 @@ pub fn replay(recording: &mut Recording, output: &mut impl Write) -> Result<(), 
         match entry {
             Entry::Observe(observation) => correlator.observe(&observation, &mut events),
             Entry::Advance(now) => correlator.advance(now, &mut events),
-            Entry::Finish(now) => correlator.finish(now, &mut events),
+            Entry::Finish(now) => {
+                while !correlator.finish(now, &mut events) {
+                    write(&mut events, output)?;
+                }
+            }
             Entry::Line(line) => {
                 output.write_all(line.as_bytes())?;
                 output.write_all(b"\n")?;
             }
         }
-        for event in events.drain(..) {
-            serde_json::to_writer(&mut *output, &event).map_err(io::Error::from)?;
-            output.write_all(b"\n")?;
-        }
+        write(&mut events, output)?;
         // There is no kernel whose maps follow.
         correlator.take_released();
         correlator.take_paired();
+    }
+    Ok(())
+}
+
+/// Writes the events, and empties their list.
+fn write(events: &mut Vec<Event>, output: &mut impl Write) -> Result<(), ReplayError> {
+    for event in events.drain(..) {
+        serde_json::to_writer(&mut *output, &event).map_err(io::Error::from)?;
+        output.write_all(b"\n")?;
     }
     Ok(())
 }

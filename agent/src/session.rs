@@ -48,6 +48,7 @@ use interfaces::Interfaces;
 use logs::Logs;
 pub use logs::Offset as ClockOffset;
 use radius::Exchanges;
+use report::Round;
 
 use crate::event::Event;
 use crate::event::session::{Cause, Phase};
@@ -124,6 +125,8 @@ pub struct Correlator {
     sources: abuse::Sources,
     ledger: Ledger,
     next_stats: Option<Timestamp>,
+    /// Statistics that are due and not all reported yet.
+    round: Option<Round>,
     /// When the flow map is searched for calls that nobody knows yet, and how long the wait for that
     /// was; statistics take over when the waits have become as long as their interval.
     next_search: Option<(Timestamp, Duration)>,
@@ -163,6 +166,7 @@ impl Correlator {
             sources: abuse::Sources::default(),
             ledger: Ledger::default(),
             next_stats: None,
+            round: None,
             next_search: None,
             wants_flows: false,
             released: Vec::new(),
@@ -195,7 +199,7 @@ impl Correlator {
                 self.inner_gone(*index);
                 self.interface_gone(*index);
             }
-            What::Inner(index, direction, inner) => self.inner(*index, *direction, inner),
+            What::Inner(index, direction, inner) => self.inner(at, *index, *direction, inner, out),
             What::Icmp(error) => self.icmp(at, error, out),
             What::Limited { source, packets } => {
                 self.sources.note(at, *source, |tally| tally.limited += packets);
@@ -232,7 +236,8 @@ impl Correlator {
     }
 
     /// Tells that it is `now`: timers run, statistics are due. Before a call of this, the flows of
-    /// [`Self::wanted_flows`] should be observed.
+    /// [`Self::wanted_flows`] should be observed. Of many calls it reports some; the others are due at once
+    /// ([`Self::next_deadline`]), so that what is appended to `out` can be taken away meanwhile.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         self.begin(now);
         let said = out.len();
@@ -256,25 +261,45 @@ impl Correlator {
         }
         if self.next_stats.is_some_and(|due| due <= now) {
             self.next_stats = Some(now + self.config.stats_interval);
-            self.report_moved(now, false, out);
+            self.round.get_or_insert(Round { next: 0, is_last: false });
             self.sweep(now, out);
+        }
+        if let Some(round) = self.round {
+            let next = self.report_moved(now, round.is_last, round.next, out);
+            self.round = next.map(|next| Round { next, ..round });
         }
         self.directory.read(out.get(said..).unwrap_or_default());
         self.conclude(said, out);
         self.findings.advance(now, out);
     }
 
-    /// The last figures of every call that goes on, before the agent ends.
-    pub fn finish(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+    /// The last figures of every call that goes on, before the agent ends. Of many calls it reports some, and
+    /// returns whether that were the last ones: while it is `false`, it must be called again.
+    #[must_use]
+    pub fn finish(&mut self, now: Timestamp, out: &mut Vec<Event>) -> bool {
         let from = out.len();
-        self.adopt_strangers(now, out);
-        self.report_moved(now, true, out);
+        let round = self.round.filter(|round| round.is_last).unwrap_or_else(|| {
+            self.adopt_strangers(now, out);
+            Round { next: 0, is_last: true }
+        });
+        let next = self.report_moved(now, true, round.next, out);
+        self.round = next.map(|next| Round { next, ..round });
+        if self.is_finishing() {
+            self.conclude(from, out);
+            return false;
+        }
         self.report_abuse(now, true, out);
         self.radius_finish(now, out);
         self.release_all(out);
         self.end_closing_groups(out);
         self.conclude(from, out);
         self.findings.finish(now, out);
+        true
+    }
+
+    /// Whether [`Self::finish`] must be called again.
+    pub fn is_finishing(&self) -> bool {
+        self.round.is_some_and(|round| round.is_last)
     }
 
     /// When [`Self::advance`] has something to do.
@@ -287,7 +312,8 @@ impl Correlator {
         let look = self.looks.first().map(|&(at, _)| at);
         let held = self.logs.next_deadline();
         let others = [look, self.sources.next_deadline(), strangers, exchanges, wait, held];
-        [timer, self.next_stats, search].into_iter().chain(others).flatten().min()
+        let round = self.round.map(|_| Timestamp::default());
+        [timer, self.next_stats, round, search].into_iter().chain(others).flatten().min()
     }
 
     /// Whether every flow is wanted before `advance(now)`: statistics are due, or calls are searched.

@@ -4,7 +4,7 @@
 //! Left out, and why:
 //!
 //! * `agent.*`, `analysis.*`: each run's own affairs.
-//! * `drop`, `books`, `mppe.stall`, `mtu.mss_violation`, RADIUS of this host, and what else is not on the wire of the uplink;
+//! * `drop`, `books`, `mppe.stall`, `mtu.mss_violation`, `gre.routing_loop`, RADIUS of this host, and what else is not on the wire of the uplink;
 //!   `control.abuse` and `mppe.cleartext`, whose intervals begin at different times (the sums of packets in
 //!   clear are compared); `gre.one_way`, which is looked for with each statistics interval: of a short
 //!   silence one may tell and the other not ([`ELSEWHERE`]).
@@ -49,13 +49,14 @@ const UNKNOWABLE: [&str; 10] = [
 ];
 
 /// Events that are not on the wire of the uplink, or not told at the same times, by how their names begin.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
     "drop",
     "control.abuse",
     "books",
     "gre.one_way",
     "mppe.cleartext",
     "mppe.stall",
+    "gre.routing_loop",
     "mtu.mss_violation",
     "radius.",
 ];
@@ -183,7 +184,10 @@ fn nobodys(events: &[Event], logs: &Logs, begun: Nanos) -> Vec<String> {
         let body = event.body();
         format!("{}[{}]: {}", body["program"], body["pid"], body["text"])
     };
-    lines.filter(|event| logs.compares(event, begun)).map(shown).collect()
+    // The order of lines of different logs is that in which they were read.
+    let mut lines: Vec<_> = lines.filter(|event| logs.compares(event, begun)).map(shown).collect();
+    lines.sort_unstable();
+    lines
 }
 
 fn stories(events: &[Event], logs: &Logs, begun: Nanos) -> Vec<Story> {

@@ -89,6 +89,11 @@ impl Scenario {
         !self.agent.args.iter().any(|argument| argument == "--no-logs") && !self.script.contains("--no-logs")
     }
 
+    /// Whether the script has the agent follow the log of this name, too.
+    pub fn follows(&self, log: &str) -> bool {
+        self.script.contains(&format!("--log \"$OUT/{log}\""))
+    }
+
     /// Whether the agent writes an event for each line of the logs.
     pub fn writes_every_line(&self) -> bool {
         self.agent.args.iter().any(|argument| argument == "--all-log-lines")

@@ -39,9 +39,13 @@ impl Tape {
         }
     }
 
-    pub(super) fn finish(&mut self, now: Timestamp, out: &mut Vec<Event>) {
-        self.record(|recorder| recorder.finish(now));
-        self.correlator.finish(now, out);
+    /// As [`Correlator::finish`]: recorded once, whoever replays it calls it as often as it wants.
+    #[must_use]
+    pub(super) fn finish(&mut self, now: Timestamp, out: &mut Vec<Event>) -> bool {
+        if !self.correlator.is_finishing() {
+            self.record(|recorder| recorder.finish(now));
+        }
+        self.correlator.finish(now, out)
     }
 
     /// An event that the correlator did not make is written.

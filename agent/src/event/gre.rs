@@ -1,5 +1,7 @@
 //! `gre.*`: what the GRE packets of a call add up to.
 
+use std::net::Ipv4Addr;
+
 use pptpscope_common::{Flow, LENGTH_BUCKETS, ROUND_TRIP_BUCKETS};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +19,20 @@ pub struct GreStats {
     /// Whether these are the last figures of the call.
     #[serde(rename = "final")]
     pub is_final: bool,
+}
+
+/// Payload of `gre.routing_loop`: GRE to the outer address of a call's other end is sent into the call's own
+/// tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RoutingLoop {
+    /// Which end of the call sends them: this host.
+    pub sender: Party,
+    /// Where they should go, and do not: the other end.
+    pub destination: Ipv4Addr,
+    /// Such packets since the last report.
+    pub packets: u64,
+    /// GRE packets that this host sent into the tunnel since the interface appeared.
+    pub total: u64,
 }
 
 /// One direction of a call, as counted where the agent watches.

@@ -33,6 +33,8 @@ pub struct InnerCounters {
     pub without_mss: u64,
     /// IP fragments.
     pub fragments: u64,
+    /// GRE packets over IPv4.
+    pub gre: u64,
     /// Largest MSS, bytes; absent before one was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub largest_mss_bytes: Option<u32>,
@@ -56,6 +58,7 @@ impl From<&pptpscope_common::Inner> for InnerCounters {
             mss_violations: inner.violations,
             without_mss: inner.without_mss,
             fragments: inner.fragments,
+            gre: inner.gre,
             largest_mss_bytes: (inner.largest_mss > 0).then_some(inner.largest_mss),
         }
     }

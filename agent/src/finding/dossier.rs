@@ -256,6 +256,7 @@ impl Dossier {
             }
             Body::MppeStall { mppe_stall } => self.told.stall(at, mppe_stall),
             Body::IcmpError { icmp_error } => self.told.icmp(at, icmp_error),
+            Body::GreRoutingLoop { gre_routing_loop } => self.told.routing_loop(at, gre_routing_loop),
             Body::GreOneWay { gre_one_way } => self.told.one_way(at, gre_one_way),
             Body::MtuMssViolation { mtu_mss_violation } => self.told.mss(at, mtu_mss_violation),
             Body::Books { books } => return self.told.books(at, books),

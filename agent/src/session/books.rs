@@ -95,6 +95,15 @@ impl CallBooks {
         }
     }
 
+    fn sides(&self) -> (Side, Side) {
+        (self.received.side(), self.sent.side())
+    }
+
+    /// Whether they are kept, and are not as they were reported last.
+    pub(super) fn have_moved(&self) -> bool {
+        self.unit.is_some() && self.reported.as_ref() != Some(&self.sides())
+    }
+
     fn sums(&self) -> Sums {
         Sums {
             received: self.received.entered(),
@@ -356,18 +365,19 @@ impl Correlator {
         host
     }
 
-    /// Appends the books of every call whose books are kept and have changed; of every call when `all`.
-    pub(super) fn report_books(&mut self, now: Timestamp, all: bool, out: &mut Vec<Event>) {
-        let mut changed = Vec::new();
-        for (serial, call) in self.calls.books_mut().filter(|(_, call)| call.books.unit.is_some()) {
-            let sides = Some((call.books.received.side(), call.books.sent.side()));
-            if all || call.books.reported != sides {
-                call.books.reported = sides;
-                changed.push(serial);
-            }
+    /// Appends the books of the call when they are kept and have changed, or in any case when `even_if_same`.
+    pub(super) fn report_books(
+        &mut self,
+        now: Timestamp,
+        serial: Serial,
+        even_if_same: bool,
+        out: &mut Vec<Event>,
+    ) {
+        let is_wanted = |call: &Call| (even_if_same && call.books.unit.is_some()) || call.books.have_moved();
+        if self.calls.get(serial).is_some_and(is_wanted) {
+            self.calls.change(serial, |call| call.books.reported = Some(call.books.sides()));
+            out.extend(self.calls.get(serial).and_then(|call| self.books_event(now, call, false)));
         }
-        let calls = changed.iter().filter_map(|serial| self.calls.get(*serial));
-        out.extend(calls.filter_map(|call| self.books_event(now, call, false)));
     }
 
     /// The last books of a call that ends.

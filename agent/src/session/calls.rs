@@ -80,6 +80,11 @@ impl Calls {
         self.calls.iter().map(|(serial, call)| (serial, call.as_ref()))
     }
 
+    /// Those with the serial `from` and later ones.
+    pub(super) fn iter_from(&self, from: Serial) -> impl Iterator<Item = (&Serial, &Call)> {
+        self.calls.range(from..).map(|(serial, call)| (serial, call.as_ref()))
+    }
+
     /// Takes a call up.
     pub(super) fn insert(&mut self, serial: Serial, mut call: Call) {
         call.renew_reference();

@@ -2,6 +2,9 @@
 
 use super::Correlator;
 use super::call::Serial;
+use std::net::Ipv4Addr;
+
+use crate::event::gre::RoutingLoop;
 use crate::event::mtu::{InnerCounters, InnerStats, MssViolation};
 use crate::event::{Body, Event, Party, Severity};
 use crate::observation::{Direction, Inner};
@@ -27,13 +30,49 @@ impl Tunnel {
 
 impl Correlator {
     /// Counters of one direction of the pppN with this index.
-    pub(super) fn inner(&mut self, index: u32, direction: Direction, inner: &Inner) {
+    pub(super) fn inner(
+        &mut self,
+        at: Timestamp,
+        index: u32,
+        direction: Direction,
+        inner: &Inner,
+        out: &mut Vec<Event>,
+    ) {
         let Some(interface) = self.interfaces.get(index) else { return };
-        let tunnel = self.tunnels.entry(interface.name.clone()).or_default();
+        let name = &interface.name;
+        let tunnel = self.tunnels.entry(name.clone()).or_default();
         tunnel.mtu = interface.mtu;
         match direction {
             Direction::Ingress => tunnel.ingress = *inner,
-            Direction::Egress => tunnel.egress = *inner,
+            Direction::Egress => {
+                let packets = inner.gre.saturating_sub(tunnel.egress.gre);
+                tunnel.egress = *inner;
+                if let (1.., Some(serial)) = (packets, self.calls.on_interface(name)) {
+                    self.look_for_loop(at, serial, packets, inner, out);
+                }
+            }
+        }
+    }
+
+    /// GRE was sent into the tunnel: that of another tunnel through this one, or its own.
+    fn look_for_loop(
+        &self,
+        at: Timestamp,
+        serial: Serial,
+        packets: u64,
+        inner: &Inner,
+        out: &mut Vec<Event>,
+    ) {
+        let Some(call) = self.calls.get(serial) else { return };
+        let sender = call.traffic.here();
+        let other_end = match sender {
+            Party::Client => call.server,
+            Party::Server => call.client,
+        };
+        let destination = Ipv4Addr::from(inner.gre_destination);
+        if destination == other_end {
+            let gre_routing_loop = RoutingLoop { sender, destination, packets, total: inner.gre };
+            self.emit(at, Severity::Warning, serial, Body::GreRoutingLoop { gre_routing_loop }, out);
         }
     }
 

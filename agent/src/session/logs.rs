@@ -197,6 +197,10 @@ impl Correlator {
             _ => join,
         };
         let session = self.session_of(serial, id);
+        let dump = log.message.as_ref().and_then(|message| message.dump.as_ref());
+        if let (Some(session), Some(dump)) = (&session, dump) {
+            self.findings.dumped(at, session.id, dump.sent, out);
+        }
         self.report_line(stated, quality, log, session, Some(join), out);
         if self.config.sessions_from_logs {
             self.end_group(stated, id, out);

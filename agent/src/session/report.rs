@@ -12,6 +12,18 @@ use crate::observation::PppInterface;
 use crate::seldom::Seldom;
 use crate::time::Timestamp;
 
+/// Calls whose statistics are reported at once: their events are held together until they are written.
+const CALLS_AT_ONCE: usize = 256;
+
+/// A round of statistics that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// It goes on with the call of this serial.
+    pub(super) next: Serial,
+    /// It is the last one, about every call.
+    pub(super) is_last: bool,
+}
+
 impl Correlator {
     pub(super) fn event(&self, ts: Timestamp, severity: Severity, call: Option<&Call>, body: Body) -> Event {
         Event { ts, body, severity, host: self.config.host.clone(), session: call.map(Call::reference) }
@@ -235,23 +247,39 @@ impl Correlator {
         out.push(self.event(now, severity, Some(&call), Body::SessionEnd { session_end }));
     }
 
-    /// Statistics of the calls whose counters moved; of every call when `all`.
-    pub(super) fn report_moved(&mut self, now: Timestamp, all: bool, out: &mut Vec<Event>) {
-        let moved: Vec<Serial> = self
+    /// Statistics and books of the calls where they moved, or of every call when `all`: of some calls, from the
+    /// one with the serial `from` on. Returns where the next ones begin.
+    pub(super) fn report_moved(
+        &mut self,
+        now: Timestamp,
+        all: bool,
+        from: Serial,
+        out: &mut Vec<Event>,
+    ) -> Option<Serial> {
+        let mut moved: Vec<Serial> = self
             .calls
-            .iter()
-            .filter(|(_, call)| all || call.traffic.has_moved())
+            .iter_from(from)
+            .filter(|(_, call)| all || call.traffic.has_moved() || call.books.have_moved())
             .map(|(serial, _)| *serial)
+            .take(CALLS_AT_ONCE + 1)
             .collect();
+        let next = (moved.len() > CALLS_AT_ONCE).then(|| moved.pop()).flatten();
         for serial in moved {
-            self.look_at(now, serial, out);
-            self.look_for_silence(now, serial, out);
-            let stats = self.calls.change(serial, |call| (call.stats(now), call.traffic.report(false)));
-            let Some((session_stats, gre_stats)) = stats else { continue };
-            self.emit(now, Severity::Info, serial, Body::GreStats { gre_stats }, out);
-            self.emit(now, Severity::Info, serial, Body::SessionStats { session_stats }, out);
+            if all || self.calls.get(serial).is_some_and(|call| call.traffic.has_moved()) {
+                self.report_statistics(now, serial, out);
+            }
+            self.report_books(now, serial, all, out);
         }
-        self.report_books(now, all, out);
+        next
+    }
+
+    fn report_statistics(&mut self, now: Timestamp, serial: Serial, out: &mut Vec<Event>) {
+        self.look_at(now, serial, out);
+        self.look_for_silence(now, serial, out);
+        let stats = self.calls.change(serial, |call| (call.stats(now), call.traffic.report(false)));
+        let Some((session_stats, gre_stats)) = stats else { return };
+        self.emit(now, Severity::Info, serial, Body::GreStats { gre_stats }, out);
+        self.emit(now, Severity::Info, serial, Body::SessionStats { session_stats }, out);
     }
 
     /// Brings up to date what belongs to the call and is kept elsewhere, and reports what is wrong with it.

@@ -214,12 +214,14 @@ make_topology() {
 
 # --- logs and capture ----------------------------------------------------------------------------
 
-# One rsyslogd for all namespaces: a socket and a file for each.
+# One rsyslogd for all namespaces: a socket and a file for each, and kernel.log for the kernel.
 start_syslog() {
 	local clients=$1 n ns file config=$STATE/rsyslog.conf
 	{
 		echo 'module(load="imuxsock" SysSock.Use="off")'
+		echo 'module(load="imklog")'
 		echo "\$umask 0022"
+		echo "kern.* action(type=\"omfile\" file=\"$OUT/kernel.log\" template=\"RSYSLOG_FileFormat\")"
 		for ((n = -1; n <= clients; n++)); do
 			case $n in
 			-1) ns=wan file=wan.log ;;

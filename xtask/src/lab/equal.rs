@@ -40,11 +40,9 @@ pub(super) fn check(programs: &Path, scenario: &Scenario, out: &Path) -> Result<
     let log = out.join(SERVER_LOG);
     if with_log && std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         analyze.arg(log);
-        // Scenarios with a RADIUS server leave its log here, and their agent follows it.
-        let radius = out.join("radius.log");
-        if radius.exists() {
-            analyze.arg(radius);
-        }
+        // Others that the agent of some scenarios follows.
+        let others = ["kernel.log", "radius.log"].into_iter().filter(|name| scenario.follows(name));
+        analyze.args(others.map(|name| out.join(name)).filter(|log| log.exists()));
     }
     if scenario.writes_every_line() {
         analyze.arg("--all-log-lines");

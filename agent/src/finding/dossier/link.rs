@@ -185,7 +185,7 @@ pub(in crate::finding) struct Ccp {
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Ipcp {
     pub(in crate::finding) exchange: Exchange,
-    /// Address that each end last asked for.
+    /// Address that each end last asked for: it stays when the other refuses to talk about addresses at all.
     pub(in crate::finding) asked: PerParty<Option<Ipv4Addr>>,
     /// Address that each end last offered the other.
     pub(in crate::finding) offered: PerParty<Option<Ipv4Addr>>,
@@ -321,7 +321,10 @@ fn ccp(ccp: &mut Ccp, at: Timestamp, sender: Party, body: &Body<CcpOption>) {
 fn ipcp(ipcp: &mut Ipcp, at: Timestamp, sender: Party, body: &Body<IpcpOption>) {
     ipcp.exchange.take(at, sender, body, name_of);
     match body {
-        Body::ConfigureRequest { options } => *ipcp.asked.of_mut(sender) = address(options),
+        Body::ConfigureRequest { options } => {
+            let asked = ipcp.asked.of_mut(sender);
+            *asked = address(options).or(*asked);
+        }
         Body::ConfigureNak { options } => *ipcp.offered.of_mut(sender) = address(options),
         Body::ConfigureAck { options } => *ipcp.granted.of_mut(sender.peer()) = address(options),
         _ => {}

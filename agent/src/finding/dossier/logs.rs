@@ -1,6 +1,8 @@
 //! What the daemons' logs say about a call, as rules read it.
 
+use super::Tally;
 use crate::event::log::{Class, Log};
+use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 
 /// Lines remembered for each call.
@@ -22,7 +24,18 @@ pub(in crate::finding) struct LogLine {
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Logs {
     pub(in crate::finding) lines: Vec<LogLine>,
+    pub(in crate::finding) dumped: Seldom<Dumped>,
 }
+
+/// Negotiation frames that the call's daemon says it has sent and received: the lines themselves are no events, as a
+/// rule.
+#[derive(Clone, Debug, Default)]
+pub(in crate::finding) struct Dumped {
+    pub(in crate::finding) sent: Tally,
+    pub(in crate::finding) received: Tally,
+}
+
+seldom!(Dumped);
 
 impl Logs {
     pub(super) fn take(&mut self, at: Timestamp, log: &Log) -> bool {
@@ -39,6 +52,13 @@ impl Logs {
             fields: log.fields.clone(),
         });
         true
+    }
+
+    /// The daemon says that it has sent a frame, or received one. Returns how many it said so of.
+    pub(in crate::finding) fn dumped(&mut self, at: Timestamp, is_sent: bool) -> u32 {
+        let tally = if is_sent { &mut self.dumped.sent } else { &mut self.dumped.received };
+        tally.add(at);
+        tally.count
     }
 
     /// The first line that one of `patterns` names, see [`LogLine::is`].

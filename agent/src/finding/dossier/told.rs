@@ -7,7 +7,7 @@ use super::{Tally, bump};
 use crate::event::auth::{AuthResult, Outcome as Proof};
 use crate::event::books::{Books, Stage};
 use crate::event::echo::EchoMissed;
-use crate::event::gre::OneWay;
+use crate::event::gre::{OneWay, RoutingLoop};
 use crate::event::icmp;
 use crate::event::mppe::{Stall, StallState};
 use crate::event::mtu::MssViolation;
@@ -58,6 +58,8 @@ pub(in crate::finding) struct Told {
     pub(in crate::finding) path_mtu: Option<(Timestamp, u16, Ipv4Addr)>,
     /// The last that was heard of an end that sends while nothing comes from the other.
     pub(in crate::finding) one_way: Option<(Timestamp, OneWay)>,
+    /// When GRE of the call was first sent into its own tunnel, and the last that was heard of it.
+    pub(in crate::finding) routing_loop: Option<(Timestamp, RoutingLoop)>,
     /// The last segments with an MSS that does not fit, by who sent them.
     pub(in crate::finding) mss: PerParty<Option<(Timestamp, MssViolation)>>,
     /// The last books.
@@ -148,6 +150,11 @@ impl Told {
 
     pub(super) fn one_way(&mut self, at: Timestamp, one_way: &OneWay) {
         self.one_way = Some((at, one_way.clone()));
+    }
+
+    pub(super) fn routing_loop(&mut self, at: Timestamp, routing_loop: &RoutingLoop) {
+        let since = self.routing_loop.map_or(at, |(since, _)| since);
+        self.routing_loop = Some((since, *routing_loop));
     }
 
     pub(super) fn mss(&mut self, at: Timestamp, violation: &MssViolation) {

@@ -5,6 +5,11 @@ use crate::finding::dossier::{Dossier, the};
 use crate::finding::fact::Reading;
 
 facts! { Dossier;
+    OWN_GRE_INSIDE: Inner, "GRE to the call's other end is sent into the call's own tunnel" => |call| {
+        Reading::of(call.told.routing_loop.map(|(since, told)| {
+            (since, format!("{} packets to {}", told.total, told.destination))
+        }))
+    };
     MSS_TOO_LARGE: Inner, "TCP in the tunnel announces segments that do not fit" => |call| {
         let told = [Party::Client, Party::Server]
             .into_iter()

@@ -48,7 +48,10 @@ facts! { Dossier;
     };
     ASKS_FOR_ONE: Negotiation, "the client asks for an address and gets none" => |call| {
         let asked = call.ipcp.asked.client.filter(|address| address.is_unspecified());
-        let is_so = asked.is_some() && call.ipcp.offered.server.is_none() && call.ipcp.exchange.opened.is_none();
+        let exchange = &call.ipcp.exchange;
+        // pppd agrees on no address at all, and closes then.
+        let is_closed = exchange.opened.is_none() || exchange.terminated.is_some();
+        let is_so = asked.is_some() && call.ipcp.offered.server.is_none() && is_closed;
         let at = call.ipcp.exchange.requests.client.since();
         Reading::flag(is_so && call.is_ending() && call.entered(Phase::Ipcp).is_some(), at)
     };

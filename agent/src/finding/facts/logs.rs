@@ -27,7 +27,7 @@ fn dump_bits(line: &LogLine) -> Option<(bool, [bool; 3])> {
 }
 
 /// Frames that one witness must have told before the silence of the other is strange.
-const ENOUGH_FRAMES: usize = 3;
+pub(in crate::finding) const ENOUGH_FRAMES: u32 = 3;
 
 facts! { Dossier;
     OPTION_UNKNOWN: Log, "pppd does not know one of its options" => |call| {
@@ -178,15 +178,15 @@ facts! { Dossier;
         says(call, &["pptp.transmitted_gre_packet_triggered_an_icmp*", "kernel.mppe_compress_osize*", "kernel.mppe_decompress_osize*", "kernel.ppp_compressor_dropped_pkt"])
     };
     SENT_NOT_SEEN: Log, "pppd logs frames that it sends, and not one is on the wire" => |call| {
-        let sent: Vec<_> = call.logs.lines.iter().filter(|line| line.is("pppd.sent")).collect();
-        let is_so = call.is_whole() && sent.len() >= ENOUGH_FRAMES && !call.lcp.frames.server.any();
-        Reading::of(sent.first().filter(|_| is_so).map(|line| (line.at, format!("{} frames sent", sent.len()))))
+        let sent = &call.logs.dumped.sent;
+        let is_so = call.is_whole() && sent.count >= ENOUGH_FRAMES && !call.lcp.frames.server.any();
+        Reading::of(is_so.then(|| (sent.first, format!("{} sent", super::times(sent, "frame")))))
     };
     CAME_NOT_READ: Log, "frames of the client are on the wire, and pppd logs none" => |call| {
-        let speaks = call.logs.lines.iter().filter(|line| line.is("pppd.sent")).count() >= ENOUGH_FRAMES;
-        let reads = call.logs.lines.iter().any(|line| line.is("pppd.rcvd"));
+        let dumped = &call.logs.dumped;
+        let (speaks, reads) = (dumped.sent.count >= ENOUGH_FRAMES, dumped.received.any());
         let came = &call.lcp.frames.client;
-        let is_so = call.is_whole() && speaks && !reads && came.count as usize >= ENOUGH_FRAMES;
+        let is_so = call.is_whole() && speaks && !reads && came.count >= ENOUGH_FRAMES;
         Reading::of(is_so.then(|| (came.first, super::times(came, "frame"))))
     };
     ENDED_BY_SIGNAL: Log, "pppd was told to end by a signal" => |call| says(call, &["pppd.terminating_on_signal"]);

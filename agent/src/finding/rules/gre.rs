@@ -4,7 +4,7 @@ use crate::event::Party;
 use crate::event::finding::Confidence;
 use crate::finding::dossier::Dossier;
 use crate::finding::fact::Fact;
-use crate::finding::facts::{control, gre, lcp, logs};
+use crate::finding::facts::{control, gre, inner, lcp, logs};
 use crate::finding::rule::Rule;
 
 /// Witnesses of a cause: with one of them silence proves no firewall on the way.
@@ -16,6 +16,9 @@ const CAUSES_SEEN: &[Fact<Dossier>] = &[
     gre::NO_ROUTE,
     logs::GRE_SEND_REFUSED,
 ];
+
+const ROUTED_INTO_ITSELF: &str =
+    "The tunnel is routed into itself: its own GRE packets go through it instead of to the other end.";
 
 pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     // This host itself: the kernel names the rule's place, or refuses the daemon's send().
@@ -133,13 +136,20 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     },
     Rule {
         code: "gre.routing_loop",
-        any: &[logs::ROUTING_LOOP, gre::ONE_SIDED_LOOP],
-        supports: &[logs::ROUTING_LOOP, lcp::ECHO_UNANSWERED, control::ECHO_UNANSWERED],
-        confidence: Confidence::Medium,
-        say: |_| {
-            "The tunnel is routed into itself: its own GRE packets go through it instead of to the other end."
-                .into()
-        },
+        any: &[inner::OWN_GRE_INSIDE, logs::ROUTING_LOOP],
+        supports: &[gre::ONE_SIDED_LOOP, lcp::ECHO_UNANSWERED, control::ECHO_UNANSWERED],
+        confidence: Confidence::High,
+        say: |_| ROUTED_INTO_ITSELF.into(),
+        ..Rule::BLANK
+    },
+    // Where the inside of the tunnel was not seen.
+    Rule {
+        code: "gre.routing_loop",
+        all: &[gre::ONE_SIDED_LOOP],
+        any: &[lcp::ECHO_UNANSWERED, control::ECHO_UNANSWERED],
+        unless: &[inner::OWN_GRE_INSIDE, logs::ROUTING_LOOP],
+        confidence: Confidence::Low,
+        say: |_| ROUTED_INTO_ITSELF.into(),
         ..Rule::BLANK
     },
     Rule {

@@ -44,10 +44,9 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::log::{Class, Fields};
     use crate::event::session::{Origin, Phase};
     use crate::event::{Party, SessionRef};
-    use crate::finding::dossier::{LogLine, Sources, bump};
+    use crate::finding::dossier::{Sources, bump};
     use crate::time::Timestamp;
 
     /// A call whose pppd logs so many frames sent and received, and so many of each end on the wire.
@@ -57,16 +56,8 @@ mod tests {
         let mut call = Dossier::new(SessionRef::nameless(uuid::Uuid::nil()).into(), at, sources);
         call.origin = Origin::Control;
         call.enter(Phase::Tcp, at);
-        let line = |id: &str| LogLine {
-            at,
-            program: "pppd".into(),
-            id: id.into(),
-            class: Class::Progress,
-            text: String::new(),
-            fields: Fields::new(),
-        };
-        call.logs.lines.extend((0..sent).map(|_| line("pppd.sent")));
-        call.logs.lines.extend((0..received).map(|_| line("pppd.rcvd")));
+        (0..sent).for_each(|_| drop(call.logs.dumped(at, true)));
+        (0..received).for_each(|_| drop(call.logs.dumped(at, false)));
         (0..of_server).for_each(|_| bump(&mut call.lcp.frames, Party::Server, at));
         (0..of_client).for_each(|_| bump(&mut call.lcp.frames, Party::Client, at));
         call

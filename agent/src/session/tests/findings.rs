@@ -475,3 +475,33 @@ fn segments_that_do_not_fit_the_tunnel_are_told_with_the_clamp() {
     assert!(found.evidence[0].detail.starts_with("3 from the client"), "{:?}", found.evidence);
     assert!(found.statement.contains("1460") && found.statement.contains("1400"), "{}", found.statement);
 }
+
+/// So many GRE packets sent into the tunnel of the script's call, the last to this address.
+fn gre_inside(script: &mut Script, gre: u64, gre_destination: [u8; 4]) {
+    let inner = Inner { gre, gre_destination, ..Inner::default() };
+    script.observe(Origin::Counters, What::Inner(0, Direction::Egress, inner));
+}
+
+#[test]
+fn gre_of_the_tunnel_in_the_tunnel_is_a_routing_loop() {
+    let mut script = Script::new();
+    script.up();
+    gre_inside(&mut script, 3, super::script::CLIENT.octets());
+    assert_eq!(said(&script), ["raised gre.routing_loop"]);
+    let found = last(&script, "gre.routing_loop");
+    assert_eq!(found.evidence[0].detail, "3 packets to 198.51.100.7");
+    gre_inside(&mut script, 5, super::script::CLIENT.octets());
+    let told = script.events.iter().filter_map(|event| match &event.body {
+        Body::GreRoutingLoop { gre_routing_loop: told } => Some((told.packets, told.total)),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(3, 3), (2, 5)]);
+}
+
+#[test]
+fn gre_of_another_tunnel_in_the_tunnel_is_none() {
+    let mut script = Script::new();
+    script.up();
+    gre_inside(&mut script, 3, [192, 0, 2, 77]);
+    assert_eq!(said(&script), [""; 0]);
+}

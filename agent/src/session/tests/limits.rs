@@ -1,14 +1,16 @@
 //! What a hostile network can do to the correlator: not much.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::{Config, Correlator};
-use super::script::{Script, call_reply, call_request, carried, numbered};
-use crate::event::{Body, Party};
+use super::script::{SERVER, Script, call_reply, call_request, carried, numbered};
+use crate::event::{Body, Event, Party};
 use crate::observation::{Direction, FlowKey, Origin, PppFrame, Segment, What};
+use crate::time::Timestamp;
 use crate::wire::ppp::Frame;
 use crate::wire::tcp::Flags;
 
@@ -143,6 +145,46 @@ fn calls_at_different_addresses_are_not_compared() {
     assert_eq!(script.correlator.totals().live, u64::from(count));
     let compared = script.correlator.strangers.compared.get();
     assert!(compared <= 4 * u64::from(count), "{compared} comparisons for {count} calls");
+}
+
+/// Whether an event of `step` is the statistics of a call.
+fn statistics(step: &[Event]) -> usize {
+    step.iter().filter(|event| matches!(event.body, Body::SessionStats { .. })).count()
+}
+
+#[test]
+fn statistics_of_many_calls_are_not_held_together() {
+    let mut script = Script::new();
+    for number in 0..600u32 {
+        let up = FlowKey { source: Ipv4Addr::from(0x0a00_0000 + number), destination: SERVER, call_id: 1 };
+        script.observe(Origin::Counters, What::Flow(up, Direction::Ingress, carried(50, None)));
+        script.now = Timestamp::from_unix_ns(script.now.unix_ns() - 10_000_000);
+    }
+    let correlator = &mut script.correlator;
+    let mut now = script.now;
+    while correlator.totals().live < 600 {
+        now = now + Duration::from_secs(1);
+        correlator.advance(now, &mut Vec::new());
+    }
+    let mut in_rounds = |step: &mut dyn FnMut(&mut Correlator, &mut Vec<Event>) -> bool| {
+        let mut reported = Vec::new();
+        loop {
+            let mut events = Vec::new();
+            let is_over = step(correlator, &mut events);
+            reported.push(statistics(&events));
+            if is_over {
+                return reported;
+            }
+        }
+    };
+    now = now + Duration::from_secs(20);
+    let interval = in_rounds(&mut |correlator, events| {
+        correlator.advance(now, events);
+        correlator.next_deadline() > Some(now)
+    });
+    assert_eq!(interval, [256, 256, 88]);
+    let last = in_rounds(&mut |correlator, events| correlator.finish(now, events));
+    assert_eq!(last, [256, 256, 88]);
 }
 
 #[test]

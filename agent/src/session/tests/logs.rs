@@ -419,7 +419,7 @@ fn what_nobody_tells_goes_to_the_likeliest_call() {
 
     let mut bench = two_workers();
     bench.say("10:00:07 pppd[202]: pppd 2.4.9 started by root, uid 0");
-    bench.correlator.finish(at(8), &mut bench.events);
+    assert!(bench.correlator.finish(at(8), &mut bench.events));
     assert_eq!(bench.joins(202).len(), 1, "the end of the log is the end of waiting");
 }
 

@@ -207,7 +207,7 @@ fn an_identifier_that_is_used_again_ends_the_old_exchange() {
     let [(exchange, _)] = lab.exchanges().try_into().unwrap();
     assert_eq!((exchange.outcome, exchange.facts.user.as_deref()), (Outcome::Timeout, Some("alice")));
     let now = lab.script.now;
-    lab.script.correlator.finish(now, &mut lab.script.events);
+    assert!(lab.script.correlator.finish(now, &mut lab.script.events));
     assert_eq!(lab.exchanges()[1].0.outcome, Outcome::Unknown);
 }
 
