@@ -3,7 +3,7 @@
 //! Events of the correlator in, `finding` events out. Pure, like the correlator that it is a part of:
 //! the same events give the same findings, live, in `analyze` and in `replay`.
 //!
-//! * [`dossier`] gathers what is known about a call, [`history`] about a client.
+//! * [`dossier`] gathers what is known about a call, [`history`] about a client, [`clock`] about a log.
 //! * [`fact`] and `facts` are the vocabulary: statements that one source can confirm.
 //! * [`rule`] tells what a rule is and how sure its conclusion; `rules` has all of them.
 //! * [`ledger`] chooses the cause, and knows what was said.
@@ -13,6 +13,7 @@
 mod fact;
 mod advice;
 pub mod catalogue;
+mod clock;
 mod dossier;
 mod facts;
 mod history;
@@ -35,7 +36,9 @@ use crate::event::finding::{Finding, State};
 use crate::event::session::{Origin as Met, Phase};
 use crate::event::{Body, Event, SessionRef};
 use crate::observation::{Observation, Origin, What};
+use crate::session::ClockOffset as Offset;
 use crate::time::Timestamp;
+use clock::LogClock;
 use dossier::{Dossier, Sources};
 use facts::logs::ENOUGH_FRAMES;
 use history::{Ended, History};
@@ -82,6 +85,8 @@ pub struct Engine {
     calls: BTreeMap<Uuid, Box<Case>>,
     loose: BTreeMap<Process, Case>,
     clients: BTreeMap<Ipv4Addr, (History, Ledger)>,
+    /// By the log.
+    clocks: BTreeMap<String, (LogClock, Ledger)>,
     /// Which call that is up has which address in its tunnel.
     addresses: BTreeMap<Ipv4Addr, Uuid>,
     /// When histories are looked through next.
@@ -101,6 +106,7 @@ impl Engine {
             calls: BTreeMap::new(),
             loose: BTreeMap::new(),
             clients: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             addresses: BTreeMap::new(),
             sweep: Timestamp::from_unix_ns(0),
             checks: BTreeSet::new(),
@@ -147,6 +153,21 @@ impl Engine {
             case.dossier.now = case.dossier.now.max(at);
             self.examine(id, out);
         }
+    }
+
+    /// The clock of a log was compared with that of the packets; `is_off` when the two are so far from each other that
+    /// their times say nothing about what came first.
+    pub fn clock(&mut self, at: Timestamp, offset: &Offset, is_off: bool, out: &mut Vec<Event>) {
+        let source = &offset.source;
+        let new = || (LogClock::new(source.clone(), at), Ledger::default());
+        let (clock, ledger) = self.clocks.entry(source.clone()).or_insert_with(new);
+        clock.now = clock.now.max(at);
+        (clock.offset_ns, clock.samples) = (offset.offset_ns, offset.samples);
+        clock.off_since = is_off.then(|| clock.off_since.unwrap_or(at));
+        let verdicts =
+            rules::CLOCK.iter().copied().flatten().filter_map(|rule| rule.conclude(clock)).collect();
+        let sayings = ledger.settle(verdicts, false, |code| objection(rules::CLOCK, code, clock));
+        out.extend(sayings.into_iter().map(|saying| of_log(&self.host, clock, saying)));
     }
 
     /// Time has come to `now`: waits end.
@@ -422,6 +443,16 @@ fn of_client(host: &str, at: Timestamp, history: &History, saying: Saying) -> Ev
         host: host.to_owned(),
         session,
     }
+}
+
+/// The event of a saying about the clock of a log.
+fn of_log(host: &str, clock: &LogClock, saying: Saying) -> Event {
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("clock:{}", clock.source).as_bytes());
+    let remedy = saying.conclusion.entry.remedies(dossier::Daemon::Unknown, &[]);
+    let (severity, mut finding) = payload(id, clock.now, saying);
+    finding.remedy = remedy;
+    let body = Body::Finding { finding: Box::new(finding) };
+    Event { ts: clock.now, body, severity, host: host.to_owned(), session: None }
 }
 
 fn payload(subject: Uuid, began: Timestamp, saying: Saying) -> (crate::event::Severity, Finding) {

@@ -70,7 +70,7 @@ fn record() -> (Vec<u8>, String) {
     recorder.advance(end).unwrap();
     correlator.advance(end, &mut events);
     recorder.finish(end).unwrap();
-    correlator.finish(end, &mut events);
+    assert!(correlator.finish(end, &mut events));
     recorder.close().unwrap();
     for event in events {
         lines += &(serde_json::to_string(&event).unwrap() + "\n");

@@ -17,6 +17,7 @@ mod radius;
 mod session;
 mod witness;
 
+use super::clock::LogClock;
 use super::dossier::Dossier;
 use super::history::History;
 use super::rule::Rule;
@@ -39,3 +40,6 @@ pub(super) const CALL: &[&[Rule<Dossier>]] = &[
 
 /// Rules about a client, or the host, over several calls.
 pub(super) const HISTORY: &[&[Rule<History>]] = &[control::HISTORY, session::HISTORY];
+
+/// Rules about the clock of a log.
+pub(super) const CLOCK: &[&[Rule<LogClock>]] = &[host::CLOCK];

@@ -185,6 +185,9 @@ impl Correlator {
             self.wait_for_pppd(at, id);
         }
         self.understand(stated, quality, id, log);
+        if let Some((offset, is_off)) = self.logs.offsets.take_news() {
+            self.findings.clock(at, &offset, is_off, out);
+        }
         // The line may have told that its process belongs to another group.
         let id = self.logs.speakers.get(&speaker_of(log)).copied().unwrap_or(id);
         self.claim_call(at, id);

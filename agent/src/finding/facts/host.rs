@@ -5,6 +5,7 @@ use pptpscope_common::drop::Reason;
 use super::control::NOTHING_SAID;
 use super::times;
 use crate::event::session::Cause;
+use crate::finding::clock::LogClock;
 use crate::finding::dossier::Dossier;
 use crate::finding::fact::Reading;
 use crate::finding::history::History;
@@ -73,5 +74,12 @@ facts! { History;
     NOT_PPTP_LOGGED: History, "the daemon was sent something that is not PPTP" => |history| {
         let tally = &history.not_pptp_logged;
         Reading::of(tally.any().then(|| (tally.first, times(tally, "line"))))
+    };
+}
+
+facts! { LogClock;
+    CLOCK_OFF: Log, "what log and packets both tell of has two times" => |clock| {
+        let words = || format!("the log is {}, by {} events", clock.words(), clock.samples);
+        Reading::of(clock.off_since.map(|since| (since, words())))
     };
 }

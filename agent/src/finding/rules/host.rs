@@ -1,6 +1,7 @@
 //! `host.*`: this host itself.
 
 use crate::event::finding::Confidence;
+use crate::finding::clock::LogClock;
 use crate::finding::dossier::Dossier;
 use crate::finding::facts::{gre, host, lcp, logs};
 use crate::finding::rule::Rule;
@@ -101,3 +102,11 @@ pub(in crate::finding) const CALL: &[Rule<Dossier>] = &[
         ..Rule::BLANK
     },
 ];
+
+pub(in crate::finding) const CLOCK: &[Rule<LogClock>] = &[Rule {
+    code: "host.clock_unsynchronised",
+    all: &[host::CLOCK_OFF],
+    confidence: Confidence::High,
+    say: |clock| format!("The clock of {} is {} that of the packets.", clock.source, clock.words()),
+    ..Rule::BLANK
+}];

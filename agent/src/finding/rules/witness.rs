@@ -56,8 +56,12 @@ mod tests {
         let mut call = Dossier::new(SessionRef::nameless(uuid::Uuid::nil()).into(), at, sources);
         call.origin = Origin::Control;
         call.enter(Phase::Tcp, at);
-        (0..sent).for_each(|_| drop(call.logs.dumped(at, true)));
-        (0..received).for_each(|_| drop(call.logs.dumped(at, false)));
+        for _ in 0..sent {
+            call.logs.dumped(at, true);
+        }
+        for _ in 0..received {
+            call.logs.dumped(at, false);
+        }
         (0..of_server).for_each(|_| bump(&mut call.lcp.frames, Party::Server, at));
         (0..of_client).for_each(|_| bump(&mut call.lcp.frames, Party::Client, at));
         call

@@ -94,6 +94,8 @@ pub struct Offset {
 #[derive(Debug, Default)]
 pub(super) struct Offsets {
     sources: BTreeMap<String, (u64, VecDeque<i64>)>,
+    /// The log whose offset may be another one since it was last asked for.
+    news: Option<String>,
 }
 
 impl Offsets {
@@ -111,7 +113,17 @@ impl Offsets {
                 samples.pop_front();
             }
             samples.push_back(offset);
+            self.news = (samples.len() >= ENOUGH).then(|| source.to_owned());
         }
+    }
+
+    /// An offset that was measured since this was last asked, by enough events; and whether times are corrected by it.
+    pub(super) fn take_news(&mut self) -> Option<(Offset, bool)> {
+        let source = self.news.take()?;
+        let (count, samples) = self.sources.get(&source)?;
+        let offset = Offset { offset_ns: estimate(samples)?, samples: *count, source };
+        let is_off = offset.offset_ns.unsigned_abs() >= CORRECTED_NS;
+        Some((offset, is_off))
     }
 
     pub(super) fn all(&self) -> Vec<Offset> {

@@ -496,6 +496,29 @@ fn the_clock_of_a_log_is_compared_with_the_wire() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_told_once_for_its_log() {
+    let mut bench = Bench::new(false);
+    for client in 1..=4u8 {
+        bench.syn(u64::from(client) + 3, [192, 0, 2, client]);
+        let second = client;
+        bench.say(&format!(
+            "10:00:0{second} pptpd[{}]: CTRL: Client 192.0.2.{client} control connection started",
+            100 + u32::from(client)
+        ));
+    }
+    let told = bench.events.iter().filter_map(|event| match &event.body {
+        Body::Finding { finding } => {
+            Some((finding.code.as_str(), finding.statement.clone(), event.session.is_some()))
+        }
+        _ => None,
+    });
+    let told = told.collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].0, told[0].2), ("host.clock_unsynchronised", false));
+    assert!(told[0].1.contains("2.5 s behind"), "{told:?}");
+}
+
+#[test]
 fn what_the_queue_of_a_worker_discards_is_about_its_call() {
     let mut bench = Bench::new(true);
     bench.say("10:00:00 pptpd[20]: CTRL: Client 192.0.2.9 control connection started");
