@@ -13,7 +13,7 @@ use crate::seldom::Seldom;
 use crate::time::Timestamp;
 
 /// Calls whose statistics are reported at once: their events are held together until they are written.
-const CALLS_AT_ONCE: usize = 256;
+const CALLS_AT_ONCE: usize = 64;
 
 /// A round of statistics that is under way.
 #[derive(Clone, Copy, Debug)]

@@ -57,7 +57,7 @@ impl Account {
             let story = self.stories.entry(session.id).or_insert_with(|| Box::new(Story::begin(event.ts)));
             self.details += story.take(event, session, MAX_DETAILS - self.details.min(MAX_DETAILS));
             if is_over && let Some(story) = self.stories.remove(&session.id) {
-                self.details -= story.details().min(self.details);
+                self.details -= story.taken().min(self.details);
                 self.tell(&story, output)?;
             }
         } else if let Body::AnalysisStop { analysis_stop } = &event.body {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use pptpscope_common::drop::Reason;
 
 use super::Tally;
+use crate::event::Party;
 use crate::event::drop::{Drop, DropHook, DropStage};
 use crate::event::gre::{Counters, GreStats};
-use crate::event::{Party, PerParty};
+use crate::packed::{Packed, Words};
 use crate::time::Timestamp;
 
 /// Drops of one reason.
@@ -48,16 +49,22 @@ pub(in crate::finding) struct Sums {
     pub(in crate::finding) fragments: u64,
 }
 
-impl From<&Counters> for Sums {
-    fn from(counters: &Counters) -> Self {
-        Self {
-            packets: counters.packets,
-            received: counters.received,
-            lost: counters.lost,
-            reordered: counters.reordered,
-            duplicate: counters.duplicate,
-            fragments: counters.fragments,
-        }
+impl Sums {
+    /// The words of a direction, in the order of the fields.
+    const fn words(counters: &Counters) -> [u64; 6] {
+        [
+            counters.packets,
+            counters.received,
+            counters.lost,
+            counters.reordered,
+            counters.duplicate,
+            counters.fragments,
+        ]
+    }
+
+    fn take(words: &mut Words<'_>) -> Self {
+        let [packets, received, lost, reordered, duplicate, fragments] = words.take_all();
+        Self { packets, received, lost, reordered, duplicate, fragments }
     }
 }
 
@@ -65,16 +72,17 @@ impl From<&Counters> for Sums {
 #[derive(Clone, Debug, Default)]
 pub(in crate::finding) struct Traffic {
     /// Since the start of the call; None before they were read.
-    pub(in crate::finding) sums: Option<Box<PerParty<Sums>>>,
+    sums: Option<Packed>,
     pub(in crate::finding) counted_at: Timestamp,
     pub(in crate::finding) drops: BTreeMap<Reason, Dropped>,
 }
 
 impl Traffic {
     pub(super) fn counters(&mut self, at: Timestamp, stats: &GreStats) -> bool {
-        let sums = PerParty { client: (&stats.from_client).into(), server: (&stats.from_server).into() };
-        let changed = self.sums.as_deref() != Some(&sums);
-        self.sums = Some(Box::new(sums));
+        let sides = [&stats.from_client, &stats.from_server];
+        let sums = Some(Packed::of(sides.map(Sums::words).as_flattened()));
+        let changed = self.sums != sums;
+        self.sums = sums;
         self.counted_at = at;
         changed
     }
@@ -96,7 +104,10 @@ impl Traffic {
 
     /// Sums of what `sender` sent.
     pub(in crate::finding) fn of(&self, sender: Party) -> Sums {
-        self.sums.as_ref().map(|sums| *sums.of(sender)).unwrap_or_default()
+        let Some(sums) = &self.sums else { return Sums::default() };
+        let mut words = sums.words();
+        let client = Sums::take(&mut words);
+        if sender == Party::Client { client } else { Sums::take(&mut words) }
     }
 
     /// Losses among what `sender` sent.

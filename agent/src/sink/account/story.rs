@@ -12,6 +12,8 @@ use crate::event::log::{Class, Level, Log};
 use crate::event::session::{Cause, End, Mppe, Origin, Phase, PhaseTime, Up};
 use crate::event::{Body, Event, PerParty, SessionRef};
 use crate::logs::catalogue;
+use crate::packed::{Packed, Words};
+use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
 use crate::wire::ppp::Protocol;
 
@@ -54,7 +56,7 @@ impl From<&Up> for Agreed {
     }
 }
 
-/// What of the counters of a direction is told.
+/// What of the counters of a direction is told. It is kept as [`Packed`].
 #[derive(Debug)]
 struct Carried {
     packets: u64,
@@ -69,22 +71,40 @@ struct Carried {
     fragments: u64,
 }
 
-impl From<&Counters> for Carried {
-    fn from(counters: &Counters) -> Self {
-        Self {
-            packets: counters.packets,
-            bytes: counters.bytes,
-            received: counters.received,
-            lost: counters.lost,
-            missing: counters.missing,
-            reordered: counters.reordered,
-            late: counters.late,
-            duplicate: counters.duplicate,
-            ack_only: counters.ack_only,
-            fragments: counters.fragments,
-        }
+impl Carried {
+    /// The words of a direction, in the order of the fields.
+    const fn words(counters: &Counters) -> [u64; 10] {
+        [
+            counters.packets,
+            counters.bytes,
+            counters.received,
+            counters.lost,
+            counters.missing,
+            counters.reordered,
+            counters.late,
+            counters.duplicate,
+            counters.ack_only,
+            counters.fragments,
+        ]
+    }
+
+    fn take(words: &mut Words<'_>) -> Self {
+        let [packets, bytes, received, lost, missing, reordered, late, duplicate, ack_only, fragments] =
+            words.take_all();
+        Self { packets, bytes, received, lost, missing, reordered, late, duplicate, ack_only, fragments }
     }
 }
+
+/// Messages, results and findings, which few of many calls have room for.
+#[derive(Debug, Default)]
+struct Details {
+    lines: Vec<Line>,
+    /// What came of a layer, by its name.
+    results: Vec<(&'static str, String)>,
+    findings: Vec<Finding>,
+}
+
+seldom!(Details);
 
 /// The life of a call, up to its last event.
 #[derive(Debug)]
@@ -95,33 +115,30 @@ pub(super) struct Story {
     by_traffic: bool,
     /// Only logs tell of it.
     by_log: bool,
-    lines: Vec<Line>,
+    details: Seldom<Details>,
     left_out: u64,
-    /// What came of a layer, by its name.
-    results: Vec<(&'static str, String)>,
-    details: usize,
+    /// Bytes that they take.
+    taken: usize,
     room: usize,
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     up: Option<Agreed>,
-    carried: Option<Box<PerParty<Carried>>>,
+    carried: Option<Packed>,
     end: Option<Box<End>>,
     lcp_frames: PerParty<u32>,
-    findings: Vec<Finding>,
 }
 
 impl Story {
-    pub(super) const fn begin(at: Timestamp) -> Self {
+    pub(super) fn begin(at: Timestamp) -> Self {
         Self {
             began: at,
             session: None,
             client_port: None,
             by_traffic: false,
             by_log: false,
-            lines: Vec::new(),
+            details: Seldom::default(),
             left_out: 0,
-            results: Vec::new(),
-            details: 0,
+            taken: 0,
             room: 0,
             phase: None,
             phases: Vec::new(),
@@ -129,7 +146,6 @@ impl Story {
             carried: None,
             end: None,
             lcp_frames: PerParty { client: 0, server: 0 },
-            findings: Vec::new(),
         }
     }
 
@@ -138,16 +154,16 @@ impl Story {
     }
 
     /// Bytes that the messages and frames take.
-    pub(super) const fn details(&self) -> usize {
-        self.details
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Takes an event, with `room` for what a message says; returns how much it took of that.
     pub(super) fn take(&mut self, event: &Event, session: &Arc<SessionRef>, room: usize) -> usize {
-        let before = self.details;
+        let before = self.taken;
         self.room = room;
         self.take_event(event, session);
-        self.details - before
+        self.taken - before
     }
 
     fn take_event(&mut self, event: &Event, session: &Arc<SessionRef>) {
@@ -175,8 +191,8 @@ impl Story {
             }
             Body::SessionUp { session_up } => self.up = Some(session_up.into()),
             Body::GreStats { gre_stats } => {
-                let (client, server) = (&gre_stats.from_client, &gre_stats.from_server);
-                self.carried = Some(Box::new(PerParty { client: client.into(), server: server.into() }));
+                let sides = [&gre_stats.from_client, &gre_stats.from_server];
+                self.carried = Some(Packed::of(sides.map(Carried::words).as_flattened()));
             }
             Body::SessionEnd { session_end } => {
                 for (label, echo) in
@@ -191,7 +207,9 @@ impl Story {
             Body::PppSummary { ppp_summary } => {
                 let (layer, text) = results::layer(ppp_summary);
                 // A layer may be negotiated anew.
-                self.results.retain(|(label, _)| *label != layer);
+                if let Some(details) = self.details.filled() {
+                    details.results.retain(|(label, _)| *label != layer);
+                }
                 self.result(layer, text);
             }
             Body::AuthResult { auth_result } => self.result("auth", results::authentication(auth_result)),
@@ -199,9 +217,11 @@ impl Story {
                 self.result("radius", results::radius(radius_exchange));
             }
             Body::Finding { finding } => {
-                self.findings.retain(|known| known.id != finding.id);
+                if let Some(details) = self.details.filled() {
+                    details.findings.retain(|known| known.id != finding.id);
+                }
                 if finding.state != State::Withdrawn {
-                    self.findings.push((**finding).clone());
+                    self.details.findings.push((**finding).clone());
                 }
             }
             Body::ControlMessage { control_message } => {
@@ -249,9 +269,9 @@ impl Story {
     fn result(&mut self, label: &'static str, text: String) {
         let text = shortened(text);
         let cost = text.len() + size_of::<(&str, String)>();
-        if self.results.len() < MAX_RESULTS && cost <= self.room {
-            self.details += cost;
-            self.results.push((label, text));
+        if self.details.results.len() < MAX_RESULTS && cost <= self.room {
+            self.taken += cost;
+            self.details.results.push((label, text));
         } else {
             self.left_out += 1;
         }
@@ -271,14 +291,15 @@ impl Story {
         let text = shortened(text);
         let after_ns = at.ns_since(self.began);
         let cost = text.len() + size_of::<Line>();
-        let is_full = self.lines.len() >= MAX_LINES || cost > self.room;
-        match self.lines.last_mut() {
-            Some(last) if last.sender == sender && last.text == text => last.times += 1,
-            _ if !is_full => {
-                self.details += cost;
-                self.lines.push(Line { after_ns, sender, text, times: 1 });
+        let is_full = self.details.lines.len() >= MAX_LINES || cost > self.room;
+        let last = self.details.filled().and_then(|details| details.lines.last_mut());
+        match last.filter(|last| last.sender == sender && last.text == text) {
+            Some(last) => last.times += 1,
+            None if !is_full => {
+                self.taken += cost;
+                self.details.lines.push(Line { after_ns, sender, text, times: 1 });
             }
-            _ => self.left_out += 1,
+            None => self.left_out += 1,
         }
     }
 
@@ -330,7 +351,7 @@ impl Story {
                 .collect();
             writeln!(output, "  phases   {}", phases.join(", "))?;
         }
-        for line in &self.lines {
+        for line in &self.details.lines {
             let times = if line.times > 1 { format!("  ×{}", line.times) } else { String::new() };
             let after = line.after_ns as f64 / 1e9;
             writeln!(output, "  {after:>+10.3} s  {}  {}{times}", line.sender, line.text)?;
@@ -338,20 +359,22 @@ impl Story {
         if self.left_out > 0 {
             writeln!(output, "               … and {} more messages and frames", self.left_out)?;
         }
-        for (label, text) in &self.results {
+        for (label, text) in &self.details.results {
             writeln!(output, "  {label:8} {text}")?;
         }
         if let Some(up) = &self.up {
             writeln!(output, "  agreed   {}", agreed(up))?;
         }
         if let Some(carried) = &self.carried {
-            writeln!(output, "  client   {}", traffic(&carried.client))?;
-            writeln!(output, "  server   {}", traffic(&carried.server))?;
+            let mut words = carried.words();
+            for end in ["client", "server"] {
+                writeln!(output, "  {end}   {}", traffic(&Carried::take(&mut words)))?;
+            }
         }
         if let Some(end) = &self.end {
             writeln!(output, "  ended    after {}: {}", seconds(end.duration_ns), ended(end))?;
         }
-        for finding in &self.findings {
+        for finding in &self.details.findings {
             write_finding(finding, output)?;
         }
         if let Some(note) = self.silence() {
