@@ -30,6 +30,7 @@ pub(super) const TC_INNER: [&str; 2] = ["pptpscope_pin", "pptpscope_pout"];
 pub(super) const TC_LOOPBACK: &str = "pptpscope_lo";
 /// Name of the global with the ports of RADIUS servers.
 const RADIUS: &str = "RADIUS_SERVERS";
+const RADIUS_RANGE: &str = "RADIUS_RANGE";
 
 /// Lines of the verifier's log that an error shows.
 const LOG_LINES: usize = 12;
@@ -114,12 +115,16 @@ impl Kernel {
         for (slot, port) in radius_ports.iter_mut().zip(&config.radius_ports) {
             *slot = *port;
         }
+        let used = radius_ports.iter().filter(|port| **port != 0);
+        let radius_range =
+            [used.clone().min().copied().unwrap_or(u16::MAX), used.max().copied().unwrap_or(0)];
         let known = path::Known::of_running_kernel();
         let mut ebpf = EbpfLoader::new()
             // No program needs relocation against the kernel's types.
             .btf(None)
             .override_global(aya_log::LEVEL, &level, true)
             .override_global(RADIUS, &radius_ports, true)
+            .override_global(RADIUS_RANGE, &radius_range, true)
             .override_global(path::NETNS, &known.netns, true)
             .override_global(path::KFREE_SKB_ARGUMENTS, &known.kfree_skb_arguments, true)
             .map_max_entries(path::DROPS, path::MAX_DROPS)
