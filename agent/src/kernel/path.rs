@@ -181,6 +181,7 @@ impl Path {
                  probe sees them. Run as root with CAP_SYSLOG"
             );
         }
+        debug!(?names, ?texts, "where the code of the modules is");
         for (slot, text) in layout.texts.iter_mut().zip(&texts) {
             *slot = *text;
         }

@@ -3,7 +3,7 @@
 //! The file is read from end to end each time, some 200,000 lines, and nothing of it is kept: what
 //! is asked for is a handful of places where packets are dropped, each once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -83,10 +83,20 @@ fn by_list(modules: &str, module: &str) -> Option<Text> {
     (start != 0).then(|| Text { start, end: start.saturating_add(bytes.min(LARGEST_TEXT)) })
 }
 
-/// The pages up to the last function in each.
+/// The pages up to the last function in each. A module's functions are listed together; what is said to be of it
+/// after those of another one is what ftrace remembers of its initialisation (ftrace_mod_get_kallsym), in whose place
+/// the next module may be.
 fn up_to_the_last(reach: Vec<(&str, Text)>, lines: impl BufRead) -> Vec<Text> {
     let mut last: Vec<u64> = reach.iter().map(|(_, text)| text.start).collect();
+    let (mut current, mut complete) = (None, BTreeSet::new());
     functions(lines, |line| {
+        if current.as_deref() != line.module {
+            complete.extend(current.take());
+            current = line.module.map(str::to_owned);
+        }
+        if current.as_ref().is_some_and(|module| complete.contains(module)) {
+            return;
+        }
         let is_in = |(module, text): &(&str, Text)| {
             line.module == Some(*module) && (text.start..text.end).contains(&line.address)
         };
@@ -188,7 +198,9 @@ garbage
         let lines = "ffffffffc05e1010 t ppp_read\t[ppp_generic]\n\
                      ffffffffc05e7ff0 t ppp_input\t[ppp_generic]\n\
                      ffffffffc05e2ff0 t ppp_ioctl\t[ppp_generic]\n";
-        let behind = "ffffffffc08e7ff0 t nft_do_chain\t[nf_tables]\n";
+        // ftrace remembers its initialisation, which was there before.
+        let behind = "ffffffffc05e8ff0 t nft_do_chain\t[nf_tables]\n\
+                      ffffffffc05e8010 T ppp_init\t[ppp_generic]\n";
         // The bytes of slhc reach into it as well.
         let slhc = Text { start: start - 0x2000, end: start + 0x2000 };
         let within = vec![("slhc", slhc), ("ppp_generic", text)];
