@@ -20,6 +20,7 @@ pub mod journal;
 pub mod lines;
 mod otlp;
 pub mod queue;
+mod rows;
 pub mod socket;
 pub mod spec;
 pub mod spool;

@@ -23,33 +23,7 @@ impl Flood {
     /// # Errors
     /// No packet socket: it takes root.
     pub fn new(index: u32, frame: &[u8], bypass: bool) -> io::Result<Self> {
-        // SAFETY: a plain system call.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: fresh from the system call.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: all zeros are a valid sockaddr_ll.
-        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_ifindex = index.cast_signed();
-        let on = libc::c_int::from(bypass);
-        // SAFETY: the option and the address are valid and of the given sizes.
-        let failed = unsafe {
-            libc::setsockopt(
-                fd,
-                libc::SOL_PACKET,
-                QDISC_BYPASS,
-                (&raw const on).cast(),
-                size_of_val(&on) as libc::socklen_t,
-            ) != 0
-                || libc::bind(fd, (&raw const address).cast(), size_of_val(&address) as libc::socklen_t) != 0
-        };
-        if failed {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { socket, frames: vec![frame.to_vec(); BATCH] })
+        Ok(Self { socket: packet_socket(index, bypass)?, frames: vec![frame.to_vec(); BATCH] })
     }
 
     /// Sends a frame for each item, after `change` has made it that item's.
@@ -106,4 +80,59 @@ impl Flood {
         }
         Ok(())
     }
+}
+
+/// Sends frames one by one, as a program of this host does: through the queueing discipline.
+pub struct Sender {
+    socket: OwnedFd,
+}
+
+impl Sender {
+    /// A sender on the interface `index`.
+    ///
+    /// # Errors
+    /// No packet socket: it takes root.
+    pub fn new(index: u32) -> io::Result<Self> {
+        Ok(Self { socket: packet_socket(index, false)? })
+    }
+
+    /// Sends an Ethernet frame.
+    ///
+    /// # Errors
+    /// The kernel does not take it.
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        // SAFETY: the frame is valid for its length.
+        let sent = unsafe { libc::send(self.socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+fn packet_socket(index: u32, bypass: bool) -> io::Result<OwnedFd> {
+    // SAFETY: a plain system call.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fresh from the system call.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: all zeros are a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_ifindex = index.cast_signed();
+    let on = libc::c_int::from(bypass);
+    // SAFETY: the option and the address are valid and of the given sizes.
+    let failed = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_PACKET,
+            QDISC_BYPASS,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        ) != 0
+            || libc::bind(fd, (&raw const address).cast(), size_of_val(&address) as libc::socklen_t) != 0
+    };
+    if failed {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(socket)
 }

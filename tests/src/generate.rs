@@ -35,12 +35,44 @@ pub struct Made {
     pub data_of_first: u64,
 }
 
+/// Makes the frames of calls, one after the other. `take` gets who sends it, the client or the server, and
+/// the Ethernet frame.
+pub struct Maker<F> {
+    take: F,
+    identification: u16,
+    frame: Vec<u8>,
+}
+
+/// A call that was made: the sequence numbers that come next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Next {
+    /// Of the client's GRE packets.
+    pub client: u32,
+    /// Of the server's.
+    pub server: u32,
+}
+
+/// Writes the records of a pcap file.
 struct Writer<W> {
     output: W,
     made: Made,
     at_us: u64,
-    identification: u16,
-    record: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    fn record(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.at_us += 5;
+        let (seconds, micros) = ((self.at_us / 1_000_000) as u32, (self.at_us % 1_000_000) as u32);
+        let mut header = [0; 16];
+        let fields = [seconds, micros, frame.len() as u32, frame.len() as u32];
+        for (place, field) in header.chunks_mut(4).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        self.made.packets += 1;
+        self.made.bytes += (header.len() + frame.len()) as u64;
+        self.output.write_all(&header)?;
+        self.output.write_all(frame)
+    }
 }
 
 /// Ends of call number `index`: address, port, call id of the client; call id of the server.
@@ -54,13 +86,7 @@ fn ends(index: u32) -> ([u8; 4], u16, u16, u16) {
 /// # Errors
 /// Those of `output`.
 pub fn pcap(output: impl Write, plan: &Plan) -> io::Result<Made> {
-    let mut writer = Writer {
-        output,
-        made: Made::default(),
-        at_us: 1_600_000_000_000_000,
-        identification: 0,
-        record: Vec::new(),
-    };
+    let mut writer = Writer { output, made: Made::default(), at_us: 1_600_000_000_000_000 };
     let mut header = Vec::new();
     header.extend(0xa1b2_c3d4_u32.to_le_bytes());
     header.extend([2, 0, 4, 0]);
@@ -72,24 +98,27 @@ pub fn pcap(output: impl Write, plan: &Plan) -> io::Result<Made> {
     let (down, up) = (data(plan.down), data(plan.up));
     let mut data_of_first = None;
     let mut done = 0;
+    let written = std::cell::Cell::new(writer.made.bytes);
+    let mut maker = Maker::new(|_, frame: &[u8]| {
+        let result = writer.record(frame);
+        written.set(writer.made.bytes);
+        result
+    });
     while done < plan.calls {
         let end = plan.calls.min(done.saturating_add(plan.open.max(1)));
-        let mut sequences = (done..end).map(|index| writer.set_up(index)).collect::<io::Result<Vec<_>>>()?;
+        let mut calls = (done..end).map(|index| maker.set_up(index)).collect::<io::Result<Vec<_>>>()?;
         let wanted = plan.bytes * u64::from(end) / u64::from(plan.calls);
         let mut packets = 0;
-        while writer.made.bytes < wanted {
-            for (index, (from_client, from_server)) in (done..).zip(&mut sequences) {
-                writer.gre(index, false, Some(*from_server), from_client.checked_sub(1), &down)?;
-                *from_server += 1;
-                writer.gre(index, true, Some(*from_client), from_server.checked_sub(1), &up)?;
-                *from_client += 1;
+        while written.get() < wanted {
+            for (index, next) in (done..).zip(&mut calls) {
+                maker.carry(index, next, &down, &up)?;
             }
             packets += 1;
         }
         data_of_first.get_or_insert(packets);
         if plan.ends {
-            for (index, (from_client, _)) in (done..).zip(&sequences) {
-                writer.tear_down(index, *from_client)?;
+            for (index, next) in (done..).zip(&calls) {
+                maker.tear_down(index, *next)?;
             }
         }
         done = end;
@@ -99,7 +128,7 @@ pub fn pcap(output: impl Write, plan: &Plan) -> io::Result<Made> {
 }
 
 /// A PPP frame as MPPE makes it: protocol 0x00fd compressed, coherency count, noise.
-fn data(length: usize) -> Vec<u8> {
+pub fn data(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let noise = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -118,9 +147,17 @@ fn control_packet(protocol: u16, code: u8, id: u8, data: &[u8]) -> Vec<u8> {
     [&[0xff, 0x03][..], &protocol.to_be_bytes(), &[code, id], &length.to_be_bytes(), data].concat()
 }
 
-impl<W: Write> Writer<W> {
-    /// From SYN to IPCP; returns the next sequence numbers of client and server.
-    fn set_up(&mut self, index: u32) -> io::Result<(u32, u32)> {
+impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
+    /// Calls `take` with whether the client sends it, and each frame.
+    pub const fn new(take: F) -> Self {
+        Self { take, identification: 0, frame: Vec::new() }
+    }
+
+    /// Call number `index` from SYN to IPCP.
+    ///
+    /// # Errors
+    /// Those of `take`, here and below.
+    pub fn set_up(&mut self, index: u32) -> io::Result<Next> {
         let (_, _, client_id, server_id) = ends(index);
         self.tcp(index, true, 1000, 0, 0x02, &[])?;
         self.tcp(index, false, 5000, 1001, 0x12, &[])?;
@@ -172,13 +209,29 @@ impl<W: Write> Writer<W> {
             *sequence += 1;
             self.gre(index, from_client, Some(number), None, &frame)?;
         }
-        Ok((client, server))
+        Ok(Next { client, server })
     }
 
-    fn tear_down(&mut self, index: u32, sequence: u32) -> io::Result<()> {
+    /// A data packet of each end; both acknowledge.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn carry(&mut self, index: u32, next: &mut Next, down: &[u8], up: &[u8]) -> io::Result<()> {
+        self.gre(index, false, Some(next.server), next.client.checked_sub(1), down)?;
+        next.server += 1;
+        self.gre(index, true, Some(next.client), next.server.checked_sub(1), up)?;
+        next.client += 1;
+        Ok(())
+    }
+
+    /// The client says goodbye.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn tear_down(&mut self, index: u32, next: Next) -> io::Result<()> {
         let (_, _, client_id, _) = ends(index);
         let goodbye = control_packet(0xc021, 5, 8, b"User request");
-        self.gre(index, true, Some(sequence), None, &goodbye)?;
+        self.gre(index, true, Some(next.client), None, &goodbye)?;
         let clear = [&client_id.to_be_bytes()[..], &[0, 0]].concat();
         self.tcp(index, true, 1325, 5189, 0x18, &message(12, &clear))?;
         self.tcp(index, true, 1341, 5189, 0x11, &[])?;
@@ -233,26 +286,19 @@ impl<W: Write> Writer<W> {
         let (from, to) = if from_client { (client, SERVER) } else { (SERVER, client) };
         let total = 20 + payload.iter().map(|part| part.len()).sum::<usize>();
         self.identification = self.identification.wrapping_add(1);
-        self.at_us += 5;
-        let (seconds, micros) = ((self.at_us / 1_000_000) as u32, (self.at_us % 1_000_000) as u32);
-        let record = &mut self.record;
-        record.clear();
-        for field in [seconds, micros, total as u32 + 14, total as u32 + 14] {
-            record.extend(field.to_le_bytes());
-        }
-        record.extend([2, 0, 0, 0, 0, u8::from(from_client), 2, 0, 0, 0, 0, u8::from(!from_client), 8, 0]);
-        record.extend([0x45, 0]);
-        record.extend((total as u16).to_be_bytes());
-        record.extend(self.identification.to_be_bytes());
-        record.extend([0, 0, 64, protocol, 0, 0]);
-        record.extend(from);
-        record.extend(to);
+        let frame = &mut self.frame;
+        frame.clear();
+        frame.extend([2, 0, 0, 0, 0, u8::from(from_client), 2, 0, 0, 0, 0, u8::from(!from_client), 8, 0]);
+        frame.extend([0x45, 0]);
+        frame.extend((total as u16).to_be_bytes());
+        frame.extend(self.identification.to_be_bytes());
+        frame.extend([0, 0, 64, protocol, 0, 0]);
+        frame.extend(from);
+        frame.extend(to);
         for part in payload {
-            record.extend_from_slice(part);
+            frame.extend_from_slice(part);
         }
-        self.made.packets += 1;
-        self.made.bytes += record.len() as u64;
-        self.output.write_all(record)
+        (self.take)(from_client, frame)
     }
 }
 

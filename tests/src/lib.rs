@@ -15,6 +15,7 @@ pub mod generate;
 pub mod gre;
 pub mod judge;
 pub mod model;
+pub mod namespace;
 pub mod packet;
 pub mod payload;
 pub mod pppd;

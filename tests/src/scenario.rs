@@ -271,14 +271,30 @@ pub struct FindingCheck {
     /// Codes that may stand besides.
     #[serde(default)]
     pub also: Vec<String>,
+    /// The first kernel series that shows it. On older ones nothing harmful may be said.
+    pub since: Option<String>,
+}
+
+/// Whether a kernel of this series is not older than `since`.
+fn is_since(since: Option<&str>, series: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    since.is_none_or(|since| numbers(since) <= numbers(series))
 }
 
 impl Scenario {
     /// Whether it is possible on a kernel of this series.
     pub fn runs_on(&self, series: &str) -> bool {
-        let numbers =
-            |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
-        self.since.as_deref().is_none_or(|since| numbers(since) <= numbers(series))
+        is_since(self.since.as_deref(), series)
+    }
+
+    /// As it is judged on a kernel of this series.
+    #[must_use]
+    pub fn judged_on(&self, series: &str) -> Self {
+        let mut judged = self.clone();
+        for check in judged.finding.iter_mut().filter(|check| !is_since(check.since.as_deref(), series)) {
+            NO_FINDING.clone_into(&mut check.expect);
+        }
+        judged
     }
 }
 
@@ -463,5 +479,13 @@ max = 3
         assert!(!scenario.runs_on("5.10") && scenario.runs_on("6.1") && scenario.runs_on("7"));
         assert!(!since("6.12").runs_on("6.1"));
         assert!(toml::from_str::<Scenario>(GOOD).unwrap().runs_on("5.10"));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_show_it_must_not_show_anything_else() {
+        let finding = "\n[[finding]]\nexpect = \"host.rp_filter\"\nsince = \"6.1\"\n";
+        let scenario: Scenario = toml::from_str(&format!("{GOOD}{finding}")).unwrap();
+        let expected = |series| scenario.judged_on(series).finding[0].expect.clone();
+        assert_eq!([expected("5.10"), expected("6.1")], [NO_FINDING.to_owned(), "host.rp_filter".to_owned()]);
     }
 }

@@ -121,7 +121,8 @@ fn http(mut stream: TcpStream, numbers: &Numbers) {
         Ok(whole) if whole.get("resourceLogs").is_some() => otlp(&whole, &mut found),
         _ => found.extend(
             body.split(|byte| *byte == b'\n')
-                .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+                .filter_map(|row| serde_json::from_slice::<Value>(row).ok())
+                .filter_map(|row| serde_json::from_str::<Value>(row["json"].as_str()?).ok())
                 .filter_map(|event| number(&event)),
         ),
     }

@@ -14,8 +14,8 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 use super::entry::Entry;
-use super::otlp;
 use super::worker::{Outlet, Progress};
+use super::{otlp, rows};
 use crate::tls::Client;
 
 /// How long the receiver may take for one request.
@@ -28,7 +28,7 @@ const LARGE: usize = 256;
 /// What the receiver understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One JSON object on each line.
+    /// Rows of a table, one JSON object on each line.
     Rows,
     /// An `ExportLogsServiceRequest`.
     Otlp,
@@ -100,10 +100,7 @@ impl Http {
 
     fn send(&self, entries: &[Arc<Entry>]) -> io::Result<Answer> {
         let (kind, body) = match self.form {
-            Form::Rows => {
-                let lines: Vec<u8> = entries.iter().flat_map(|entry| &entry.line).copied().collect();
-                ("application/x-ndjson", lines)
-            }
+            Form::Rows => ("application/x-ndjson", rows::body(entries)?),
             Form::Otlp => ("application/json", serde_json::to_vec(&otlp::request(entries))?),
         };
         let mut request = self.agent.post(&self.url).header("Content-Type", kind);

@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::spool::{self, Spool};
 use super::syslog::{Syslog, Target};
 use super::worker::{Outlet, Sink};
-use super::{Error, Sinks};
+use super::{Error, Sinks, rows};
 use crate::config::file::secret;
 use crate::config::value::{Age, Bytes};
 use crate::event::Severity;
@@ -324,7 +324,7 @@ impl SinkSpec {
                 sinks.add(start.with(Syslog::new(target, host))?);
             }
             Kind::Clickhouse => {
-                let url = rows_url(&to, self.table.as_deref().unwrap_or(TABLE));
+                let url = rows::url(&to, self.table.as_deref().unwrap_or(TABLE));
                 let headers = self.headers().map_err(failed)?;
                 sinks.add(start.with(Http::new(url, Form::Rows, headers, tls.as_ref()))?);
             }
@@ -357,14 +357,6 @@ const SPOOL_BYTES: u64 = 256 << 20;
 
 /// Table of ClickHouse when nothing else is said.
 const TABLE: &str = "pptpscope";
-
-/// Where ClickHouse takes rows. Fields that the table does not have are left out.
-fn rows_url(server: &str, table: &str) -> String {
-    let join = if server.contains('?') { '&' } else { '?' };
-    format!(
-        "{server}{join}input_format_skip_unknown_fields=1&query=INSERT%20INTO%20{table}%20FORMAT%20JSONEachRow"
-    )
-}
 
 /// Begins all of them.
 ///

@@ -147,7 +147,13 @@ mod tests {
     }
 
     fn check(expect: &str, fault: Option<&str>) -> FindingCheck {
-        FindingCheck { expect: expect.into(), fault: fault.map(Into::into), about: None, also: Vec::new() }
+        FindingCheck {
+            expect: expect.into(),
+            fault: fault.map(Into::into),
+            about: None,
+            also: Vec::new(),
+            since: None,
+        }
     }
 
     #[test]

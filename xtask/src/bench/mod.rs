@@ -3,6 +3,7 @@
 //! The method, and figures: `docs/overhead.md`.
 
 mod analyze;
+mod busy;
 mod kernel;
 mod logs;
 mod veth;
@@ -24,6 +25,8 @@ use crate::{agent, paths};
 pub(crate) enum Task {
     /// Read a generated capture with `pptpscope analyze` and with tshark.
     Analyze(analyze::Arguments),
+    /// Let the agent watch a thousand calls, and fifty new ones each second. Needs root.
+    Busy(busy::Arguments),
     /// Hand packets to each kernel program, next to one that does nothing. Needs root.
     Kernel(kernel::Arguments),
     /// Read generated logs, next to grep with the same texts.
@@ -39,6 +42,7 @@ pub(crate) enum Task {
 pub(crate) fn bench(task: &Task) -> Result<bool> {
     match task {
         Task::Analyze(arguments) => analyze::bench(arguments),
+        Task::Busy(arguments) => busy::bench(arguments),
         Task::Kernel(arguments) => kernel::bench(arguments),
         Task::Logs(arguments) => logs::bench(arguments),
         Task::Veth(arguments) => veth::bench(arguments),

@@ -90,7 +90,7 @@ pub(crate) fn play(
     let start = Instant::now();
     let ended = boot(lab, out, start + timeout, timeout, progress)?;
     let mut checks = vec![Check::new("guest plays the script to its end", ended.script)];
-    let verdict = judge::judge(scenario, out, lab.agent.is_some());
+    let verdict = judge::judge(&scenario.judged_on(&lab.kernel.series), out, lab.agent.is_some());
     checks.extend(verdict.checks);
     if let Some(programs) = &lab.agent {
         checks.push(equal::check(programs, scenario, out)?);

@@ -1,11 +1,10 @@
 //! A namespace with a veth pair: frames go in at one end, IP datagrams come out at the other.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::Command;
 
 use pptpscope_tests::flood::Flood;
+use pptpscope_tests::namespace;
 
 /// The watched end.
 pub(crate) const WATCHED: &str = "w0";
@@ -31,17 +30,8 @@ pub(crate) struct Link {
 impl Link {
     /// Enters a new namespace and stays on one CPU.
     pub(crate) fn new() -> Result<Self, String> {
-        // bpftrace looks for the tracepoints in a file system that need not be mounted here.
-        // SAFETY: changes the namespaces of this thread, the only one.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) } != 0 {
-            return Err(format!("no namespace of its own: {}; this needs root", io::Error::last_os_error()));
-        }
-        run("mount", "--make-rprivate /")?;
-        if fs::metadata("/sys/kernel/tracing/events").is_err() {
-            run("mount", "-t tracefs none /sys/kernel/tracing")?;
-        }
+        namespace::enter()?;
         for arguments in [
-            "link set lo up",
             "link add w0 type veth peer name p0",
             "link set w0 addrgenmode none address 02:00:00:00:00:01",
             "link set p0 addrgenmode none address 02:00:00:00:00:02",
@@ -50,18 +40,10 @@ impl Link {
             "address add 192.0.2.1/24 dev w0",
             "neighbour add 192.0.2.10 lladdr 02:00:00:00:00:02 dev w0",
         ] {
-            run("ip", arguments)?;
+            namespace::run("ip", arguments)?;
         }
-        let index = |name: &str| {
-            let name = std::ffi::CString::new(name).map_err(|error| error.to_string())?;
-            // SAFETY: the name is a string.
-            match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-                0 => Err(io::Error::last_os_error().to_string()),
-                index => Ok(index),
-            }
-        };
         let socket = raw_socket().map_err(|error| format!("no raw socket: {error}"))?;
-        Ok(Self { socket, peer: index(PEER)? })
+        Ok(Self { socket, peer: namespace::index_of(PEER)? })
     }
 
     /// A sender of packets with `size` bytes of PPP, as MPPE makes them.
@@ -163,14 +145,4 @@ fn stay_on_last_cpu() -> io::Result<()> {
         libc::sched_setaffinity(0, size_of_val(&cpus), &raw const cpus)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn run(program: &str, arguments: &str) -> Result<(), String> {
-    let output = Command::new(program).args(arguments.split(' ')).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr)))
-    }
 }
