@@ -76,6 +76,8 @@ reasons! {
         "a firewall rule of this host dropped it";
     IpRefused = 2, "ip_refused", harmful, "ip_rcv_core, ip_rcv_finish_core",
         "the IPv4 layer refused it: header, reverse path filter, martian address";
+    OtherHost = 19, "other_host", benign, "ip_rcv_core; reasons of drops from 5.19 on",
+        "its link-layer address is that of another host, and the interface hears everything";
     ReassemblyFailed = 3, "reassembly_failed", harmful, "ip_defrag, ip_expire",
         "its fragments did not become whole: one was lost, came late, or contradicts another";
     NoReceiver = 4, "no_receiver", harmful, "ip_protocol_deliver_rcu",

@@ -104,7 +104,6 @@ fn by_kernel_reason(class: Class, kernel_reason: &str) -> Option<Reason> {
         | "IP_INHDR"
         | "IP_RPFILTER"
         | "UNICAST_IN_L2_MULTICAST"
-        | "OTHERHOST"
         | "IP_LOCAL_SOURCE"
         | "IP_INVALID_SOURCE"
         | "IP_INVALID_DEST"
@@ -113,6 +112,7 @@ fn by_kernel_reason(class: Class, kernel_reason: &str) -> Option<Reason> {
         {
             Reason::IpRefused
         }
+        "OTHERHOST" if !matches!(class, Class::Inner) => Reason::OtherHost,
         "IP_NOPROTO" if is_outer => Reason::NoReceiver,
         "SOCKET_RCVBUFF" | "PROTO_MEM" if is_outer => Reason::RawSocketFull,
         "SOCKET_FILTER" | "XFRM_POLICY" if is_outer => Reason::RawSocketRefused,
@@ -216,6 +216,7 @@ mod tests {
         assert_eq!(host(Class::Outer, "raw_rcv", "XFRM_POLICY"), Reason::RawSocketRefused);
         assert_eq!(host(Class::Outer, "raw_rcv", "SOCKET_RCVBUFF"), Reason::RawSocketFull);
         assert_eq!(host(Class::Inner, "ip_forward", "PKT_TOO_BIG"), Reason::TooBig);
+        assert_eq!(host(Class::Outer, "ip_rcv_core", "OTHERHOST"), Reason::OtherHost);
         assert_eq!(host(Class::Control, "tcp_v4_rcv", "NO_SOCKET"), Reason::NoListener);
         assert_eq!(host(Class::Inner, "ip6_pkt_drop", "IP_INNOROUTES"), Reason::InnerRefused);
         assert_eq!(host(Class::Outer, "ip_route_input_slow", "IP_INNOROUTES"), Reason::NoRoute);

@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4000))]
     up: u32,
     /// Calls that are set up, and that end, each second.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 55, value_parser = clap::value_parser!(u32).range(1..=1000))]
     setups: u32,
     /// Seconds between statistics of each call: they make most of the events.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]

@@ -121,8 +121,10 @@ impl Traffic {
 
     /// One call more; of too many the oldest goes.
     fn another(&mut self) -> io::Result<()> {
-        let next = self.maker.set_up(self.next)?;
-        self.live.push_back((self.next, next));
+        // Twice as many clients as there are calls: each calls again.
+        let client = self.next % (2 * self.up as u32);
+        let next = self.maker.set_up(client)?;
+        self.live.push_back((client, next));
         self.next += 1;
         if self.live.len() > self.up {
             self.one_less()?;
