@@ -13,7 +13,7 @@ use crate::{agent, setup};
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Seconds that it lasts once all calls are up.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(8..=86_400))]
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(8..=86_400))]
     seconds: u32,
     /// Fail when the goals are missed.
     #[arg(long)]

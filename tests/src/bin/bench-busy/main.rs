@@ -24,7 +24,8 @@ type Error = Box<dyn std::error::Error>;
 /// Goals of the project.
 const RESIDENT_MIB: f64 = 48.0;
 const EVENTS_PER_SECOND: f64 = 5000.0;
-/// How much more the last quarter may take than the second one, percent: flat.
+/// How much more the last quarter may take than the second one, percent: flat. What is remembered of calls that
+/// are over fills up in the first one.
 const GROWTH_PERCENT: f64 = 3.0;
 
 /// Lets the agent watch a busy host.
@@ -34,7 +35,7 @@ struct Arguments {
     #[arg(long)]
     agent: PathBuf,
     /// Seconds that it lasts once all calls are up.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(8..=86_400))]
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(8..=86_400))]
     seconds: u32,
     /// Calls that are up.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4000))]
