@@ -1,6 +1,6 @@
 //! What the tasks need of the machine, and how it gets there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -101,14 +101,38 @@ pub(crate) fn promtool() -> Result<PathBuf> {
         std::fs::create_dir_all(root)?;
         run_quietly(Command::new("apt-get").current_dir(root).args(["download", "prometheus"]))
             .context("promtool is needed to check metrics and alert rules")?;
-        for entry in std::fs::read_dir(root)? {
-            let deb = entry?.path();
-            run_quietly(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(root))?;
-            std::fs::remove_file(deb)?;
-        }
-        Ok(())
+        unpack(root)
     })?;
     Ok(root.join("usr/bin/promtool"))
+}
+
+/// The folder of an unpacked ClickHouse server, with those of its libraries that this machine does not have. Not
+/// installed either: that would start it.
+///
+/// # Errors
+/// When the packages cannot be had.
+pub(crate) fn clickhouse() -> Result<PathBuf> {
+    cache::entry("tools", "clickhouse", |root| {
+        progress("unpacking   ClickHouse, from Debian's package clickhouse-server");
+        std::fs::create_dir_all(root.join("partial"))?;
+        let archives = format!("Dir::Cache::archives={}/", root.display());
+        let mut command = Command::new("apt-get");
+        command.args(["install", "--download-only", "--no-install-recommends", "--yes"]);
+        // Nothing is changed, so that it need not be root and not wait for another apt.
+        command.args(["-o", &archives, "-o", "Debug::NoLocking=1", "clickhouse-server"]);
+        run_quietly(&mut command).context("ClickHouse is needed to test the sink for it")?;
+        unpack(root)
+    })
+}
+
+/// Unpacks every Debian package in the folder, there.
+fn unpack(root: &Path) -> Result<()> {
+    let packages = std::fs::read_dir(root)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    for deb in packages.iter().filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        run_quietly(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(root))?;
+        std::fs::remove_file(deb)?;
+    }
+    Ok(())
 }
 
 /// Installs Debian packages, each with what it is for.

@@ -134,7 +134,8 @@ fn clippy() -> Result<Tally> {
 fn unit() -> Result<Tally> {
     setup::lab_packages()?;
     let mut command = agent::cargo()?;
-    command.args(["test", "--locked", "--no-fail-fast"]).env("PPTPSCOPE_PROMTOOL", setup::promtool()?);
+    command.args(["test", "--locked", "--no-fail-fast"]);
+    command.env("PPTPSCOPE_PROMTOOL", setup::promtool()?).env("PPTPSCOPE_CLICKHOUSE", setup::clickhouse()?);
     progress(&line(&command));
     let mut child = command
         .stdin(Stdio::null())

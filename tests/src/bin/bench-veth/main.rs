@@ -2,10 +2,11 @@
 //!
 //! Run by `cargo xtask bench veth`, as root. Makes a network namespace of its own. One processor
 //! sends, and receives in the same breath (a veth pair has no hardware between); whoever watches may
-//! run on any. Everything is measured in rounds, one after another: alone, with the agent at TC and in
-//! XDP, with tcpdump, with bpftrace, alone again. A burst is short, so that most bursts are over before
+//! run on any. Everything is measured in rounds, one after another: alone, with a program that does nothing, with the
+//! agent at TC and in XDP, with tcpdump, with bpftrace, alone again. A burst is short, so that most bursts are over before
 //! anything else gets the processor, and the best of many counts.
 
+mod empty;
 mod link;
 mod watcher;
 
@@ -85,8 +86,14 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool, Error> {
     let link = Link::new()?;
     let mut report = Report { rows: Vec::new(), start_seconds: Vec::new(), left_out: Vec::new() };
-    let mut watchers =
-        vec![Watcher::Nobody, Watcher::Agent, Watcher::AgentXdp, Watcher::Tcpdump, Watcher::Bpftrace];
+    let mut watchers = vec![
+        Watcher::Nobody,
+        Watcher::Empty,
+        Watcher::Agent,
+        Watcher::AgentXdp,
+        Watcher::Tcpdump,
+        Watcher::Bpftrace,
+    ];
     if arguments.no_bpftrace {
         watchers.retain(|watcher| *watcher != Watcher::Bpftrace);
     }
@@ -117,9 +124,9 @@ fn measure(
         while let Some(watcher) = watchers.get(index).copied() {
             let running = match watcher.start(&arguments.agent, link::WATCHED) {
                 Ok(running) => running,
-                Err(error) if watcher == Watcher::Bpftrace => {
-                    // Old releases and new kernels do not always go together.
-                    let left_out = format!("bpftrace is left out, it does not run here: {error}");
+                Err(error) if matches!(watcher, Watcher::Bpftrace | Watcher::Empty) => {
+                    // Old releases and new kernels do not always go together; old kernels have no TCX.
+                    let left_out = format!("{} is left out, it does not run here: {error}", watcher.name());
                     eprintln!("{left_out}");
                     report.left_out.push(left_out);
                     watchers.remove(index);

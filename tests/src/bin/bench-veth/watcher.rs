@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::Error;
+use crate::empty::Empty;
+use pptpscope_tests::namespace;
 
 /// Packets and bytes of each direction of each call, as the agent's flow map has them.
 const SCRIPT: &str = r#"
@@ -39,6 +41,8 @@ tracepoint:net:net_dev_queue
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watcher {
     Nobody,
+    /// A program that only returns, where the agent has its own at TC.
+    Empty,
     Agent,
     /// With received packets seen by XDP.
     AgentXdp,
@@ -50,6 +54,7 @@ impl Watcher {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Nobody => "alone",
+            Self::Empty => "empty, TC",
             Self::Agent => "agent, TC",
             Self::AgentXdp => "agent, XDP",
             Self::Tcpdump => "tcpdump",
@@ -60,7 +65,13 @@ impl Watcher {
     /// Starts it and waits until it watches.
     pub(crate) fn start(self, agent: &Path, interface: &str) -> Result<Running, Error> {
         let mut command = match self {
-            Self::Nobody => return Ok(Running { watcher: self, process: None, start_seconds: None }),
+            Self::Nobody => {
+                return Ok(Running { watcher: self, process: None, empty: None, start_seconds: None });
+            }
+            Self::Empty => {
+                let empty = Some(Empty::attach(namespace::index_of(interface)?)?);
+                return Ok(Running { watcher: self, process: None, empty, start_seconds: None });
+            }
             Self::Agent | Self::AgentXdp => {
                 let mut command = Command::new(agent);
                 command.args(["run", "--interface", interface, "--stats-interval", "1"]);
@@ -100,7 +111,7 @@ impl Watcher {
         let start_seconds = (self == Self::Agent).then(|| start.elapsed().as_secs_f64());
         // Let it come to rest.
         std::thread::sleep(Duration::from_millis(300));
-        Ok(Running { watcher: self, process: Some(process), start_seconds })
+        Ok(Running { watcher: self, process: Some(process), empty: None, start_seconds })
     }
 }
 
@@ -150,6 +161,8 @@ pub(crate) enum Saw {
 pub(crate) struct Running {
     watcher: Watcher,
     process: Option<Process>,
+    #[allow(dead_code, reason = "it is attached as long as it is here")]
+    empty: Option<Empty>,
     /// How long it took until everything was attached.
     pub(crate) start_seconds: Option<f64>,
 }
@@ -182,7 +195,7 @@ impl Running {
                 .map(|line| line.rsplit_once("]: ")?.1.parse::<u64>().ok())
                 .sum::<Option<u64>>()
                 .map(Saw::Packets),
-            Watcher::Nobody => Some(Saw::Nothing),
+            Watcher::Nobody | Watcher::Empty => Some(Saw::Nothing),
         };
         Ok(seen.ok_or_else(|| format!("it does not say what it saw: {said}{complained}"))?)
     }
