@@ -3,6 +3,7 @@
 //! `cargo xtask test` names the unpacked server in `PPTPSCOPE_CLICKHOUSE`; without it that part is skipped.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper may fail like the test itself")]
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,8 +23,13 @@ const EVENTS: u64 = 6_000;
 const BEGIN_NS: u64 = 1_800_000_000_000_000_000;
 
 fn event(number: u64) -> Event {
-    let agent_loss =
-        Loss { stage: LossStage::Output, kind: None, lost: number, total: number, remedy: "\"none\"\n".into() };
+    let agent_loss = Loss {
+        stage: LossStage::Output,
+        kind: None,
+        lost: number,
+        total: number,
+        remedy: "\"none\"\n".into(),
+    };
     Event {
         ts: Timestamp::from_unix_ns(BEGIN_NS + number),
         body: Body::AgentLoss { agent_loss },
@@ -60,10 +66,16 @@ fn ask(port: u16, body: &str) -> std::io::Result<(String, String)> {
     Ok((head.lines().next().unwrap_or_default().to_owned(), body.trim().to_owned()))
 }
 
+/// Where the libraries of an unpacked server are.
+fn libraries(root: &Path) -> OsString {
+    std::env::join_paths(["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|place| root.join(place)))
+        .unwrap()
+}
+
 /// A server with a folder of its own.
 struct ClickHouse {
     program: PathBuf,
-    libraries: PathBuf,
+    libraries: OsString,
     folder: PathBuf,
     port: u16,
     child: Child,
@@ -87,15 +99,14 @@ impl ClickHouse {
                      <networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default>\
                      </users></yandex>";
         fs::write(folder.join("users.xml"), users).unwrap();
-        let (program, libraries) =
-            (root.join("usr/sbin/clickhouse-server"), root.join("usr/lib/x86_64-linux-gnu"));
+        let (program, libraries) = (root.join("usr/sbin/clickhouse-server"), libraries(root));
         let child = Self::spawn(&program, &libraries, &folder);
         let server = Self { program, libraries, folder, port, child };
         server.wait();
         server
     }
 
-    fn spawn(program: &Path, libraries: &Path, folder: &Path) -> Child {
+    fn spawn(program: &Path, libraries: &OsStr, folder: &Path) -> Child {
         let output = fs::File::create(folder.join("output")).unwrap();
         let mut command = Command::new(program);
         command.arg(format!("--config-file={}", folder.join("config.xml").display()));
@@ -208,9 +219,13 @@ fn opentelemetry_reads_its_log_records() {
     assert_eq!((record.time_unix_nano, record.severity_number), (BEGIN_NS + 7, 13));
     assert_eq!(record.event_name, "agent.loss");
     let text = record.body.as_ref().and_then(|body| body.value.as_ref());
-    assert!(matches!(text, Some(any_value::Value::StringValue(text)) if text.starts_with("agent.loss: ")), "{text:?}");
+    assert!(
+        matches!(text, Some(any_value::Value::StringValue(text)) if text.starts_with("agent.loss: ")),
+        "{text:?}"
+    );
     let facts = record.attributes.iter().find(|pair| pair.key == "pptpscope").unwrap();
-    let Some(any_value::Value::KvlistValue(facts)) = facts.value.as_ref().and_then(|any| any.value.as_ref()) else {
+    let Some(any_value::Value::KvlistValue(facts)) = facts.value.as_ref().and_then(|any| any.value.as_ref())
+    else {
         unreachable!("the facts are no list: {facts:?}")
     };
     let lost = facts.values.iter().find(|pair| pair.key == "lost").unwrap();
