@@ -58,6 +58,8 @@ const LOG_INTERVAL: Duration = Duration::from_millis(200);
 const LAST_LOGS: Duration = Duration::from_secs(2);
 /// Ring records taken before the timers are looked at again.
 const DRAIN_LIMIT: usize = 1024;
+/// So often in a row at most: more than the usual ring holds, and a flood does not keep the timers waiting.
+const MAX_DRAINS: usize = 16;
 
 /// Why the agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -363,7 +365,11 @@ impl Agent {
             self.flows_used = flows.len() as u64;
             self.take_inner(None)?;
             // The ring has what made these flows: a flow must not be met before its call is.
-            while self.drain()? == DRAIN_LIMIT {}
+            for _ in 0..MAX_DRAINS {
+                if self.drain()? < DRAIN_LIMIT {
+                    break;
+                }
+            }
             flows
         } else {
             let mut wanted = Vec::new();
