@@ -3,6 +3,7 @@
 //! The packets are what pptpd and a Windows client send, with MPPE data that is noise.
 
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 
 const SERVER: [u8; 4] = [203, 0, 113, 1];
 const MAGIC: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
@@ -75,10 +76,34 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Ends of call number `index`: address, port, call id of the client; call id of the server.
-fn ends(index: u32) -> ([u8; 4], u16, u16, u16) {
-    let [_, high, middle, low] = index.to_be_bytes();
-    ([10, high, middle, low], 2048 + (index % 60_000) as u16, (index + 1) as u16, (index + 7) as u16)
+/// The two ends of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Address of the client.
+    pub client: Ipv4Addr,
+    /// Its port of the control connection.
+    pub client_port: u16,
+    /// Its address in the tunnel.
+    pub tunnel_client: Ipv4Addr,
+    /// Address of the server in the tunnel.
+    pub tunnel_server: Ipv4Addr,
+    client_call_id: u16,
+    server_call_id: u16,
+}
+
+impl Ends {
+    /// Those of call number `index`; of the number 24 bits count.
+    pub fn of(index: u32) -> Self {
+        let [_, high, middle, low] = index.to_be_bytes();
+        Self {
+            client: Ipv4Addr::new(10, high, middle, low),
+            client_port: 2048 + (index % 60_000) as u16,
+            tunnel_client: Ipv4Addr::new(172, 16 | high, middle, low),
+            tunnel_server: Ipv4Addr::new(10, 255, 0, 1),
+            client_call_id: (index + 1) as u16,
+            server_call_id: (index + 7) as u16,
+        }
+    }
 }
 
 /// Writes a pcap file (little-endian, microseconds, Ethernet).
@@ -158,7 +183,7 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
     /// # Errors
     /// Those of `take`, here and below.
     pub fn set_up(&mut self, index: u32) -> io::Result<Next> {
-        let (_, _, client_id, server_id) = ends(index);
+        let ends = Ends::of(index);
         self.tcp(index, true, 1000, 0, 0x02, &[])?;
         self.tcp(index, false, 5000, 1001, 0x12, &[])?;
         let mut start = vec![1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 0];
@@ -166,20 +191,19 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
         self.tcp(index, true, 1001, 5001, 0x18, &message(1, &start))?;
         start[2] = 1;
         self.tcp(index, false, 5001, 1157, 0x18, &message(2, &start))?;
-        let mut request = client_id.to_be_bytes().to_vec();
+        let mut request = ends.client_call_id.to_be_bytes().to_vec();
         request.extend([0, 1, 0, 0, 0x09, 0x60, 0, 0x98, 0x96, 0x80, 0, 0, 0, 3, 0, 0, 0, 3, 0, 64]);
         request.resize(156, 0);
         self.tcp(index, true, 1157, 5157, 0x18, &message(7, &request))?;
-        let ids = [server_id.to_be_bytes(), client_id.to_be_bytes()].concat();
+        let ids = [ends.server_call_id.to_be_bytes(), ends.client_call_id.to_be_bytes()].concat();
         let reply = [&ids[..], &[1, 0, 0, 0, 0, 0x98, 0x96, 0x80, 0, 64, 0, 0, 0, 0, 0, 0]].concat();
         self.tcp(index, false, 5157, 1325, 0x18, &message(8, &reply))?;
 
         let (client_magic, server_magic) = ([5, 6, 1, 2, 3, 4], [5, 6, 5, 6, 7, 8]);
         let demand = [&[3, 5, 0xc2, 0x23, 0x81][..], &server_magic].concat();
         let mppe = [18, 6, 1, 0, 0, 0x40];
-        let server_address = [3, 6, 10, 255, 0, 1];
-        let [_, high, middle, low] = index.to_be_bytes();
-        let client_address = [3, 6, 172, 16 | high, middle, low];
+        let [server_address, client_address] =
+            [ends.tunnel_server, ends.tunnel_client].map(|address| [&[3, 6], &address.octets()[..]].concat());
         let challenge = [&[16][..], &[7; 16], b"pptpd"].concat();
         let response = [&[49][..], &[7; 49], format!("user{index}").as_bytes()].concat();
         let frames: [(bool, u16, u8, u8, &[u8]); 17] = [
@@ -229,10 +253,10 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
     /// # Errors
     /// Those of `take`.
     pub fn tear_down(&mut self, index: u32, next: Next) -> io::Result<()> {
-        let (_, _, client_id, _) = ends(index);
+        let ends = Ends::of(index);
         let goodbye = control_packet(0xc021, 5, 8, b"User request");
         self.gre(index, true, Some(next.client), None, &goodbye)?;
-        let clear = [&client_id.to_be_bytes()[..], &[0, 0]].concat();
+        let clear = [&ends.client_call_id.to_be_bytes()[..], &[0, 0]].concat();
         self.tcp(index, true, 1325, 5189, 0x18, &message(12, &clear))?;
         self.tcp(index, true, 1341, 5189, 0x11, &[])?;
         self.tcp(index, false, 5189, 1342, 0x11, &[])
@@ -247,7 +271,7 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
         flags: u8,
         payload: &[u8],
     ) -> io::Result<()> {
-        let port = ends(index).1;
+        let port = Ends::of(index).client_port;
         let (source, destination) = if from_client { (port, 1723) } else { (1723, port) };
         let mut segment = [source.to_be_bytes(), destination.to_be_bytes()].concat();
         segment.extend(sequence.to_be_bytes());
@@ -265,8 +289,8 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
         ack: Option<u32>,
         frame: &[u8],
     ) -> io::Result<()> {
-        let (_, _, client_id, server_id) = ends(index);
-        let call_id = if from_client { server_id } else { client_id };
+        let ends = Ends::of(index);
+        let call_id = if from_client { ends.server_call_id } else { ends.client_call_id };
         let flags = 0x20 | if sequence.is_some() { 0x10 } else { 0 };
         let second = 1 | if ack.is_some() { 0x80 } else { 0 };
         let mut header = [0; 16];
@@ -282,7 +306,7 @@ impl<F: FnMut(bool, &[u8]) -> io::Result<()>> Maker<F> {
     }
 
     fn ip(&mut self, index: u32, from_client: bool, protocol: u8, payload: &[&[u8]]) -> io::Result<()> {
-        let client = ends(index).0;
+        let client = Ends::of(index).client.octets();
         let (from, to) = if from_client { (client, SERVER) } else { (SERVER, client) };
         let total = 20 + payload.iter().map(|part| part.len()).sum::<usize>();
         self.identification = self.identification.wrapping_add(1);

@@ -27,6 +27,8 @@ pub(crate) struct Saw {
     ended: u64,
     from_clients: u64,
     from_server: u64,
+    /// Lines of daemons that were joined to a call.
+    lines: u64,
     /// Events by their names.
     events: BTreeMap<String, u64>,
     /// Losses that it reports itself, in words.
@@ -47,6 +49,7 @@ impl Saw {
                 self.from_clients += packets("from_client");
                 self.from_server += packets("from_server");
             }
+            "log" => self.lines += u64::from(event["session"].is_object()),
             "agent.loss" => self.losses.push(format!("it reports a loss: {}", event["agent_loss"])),
             "agent.stop" => self.status = event["agent_stop"]["status"].clone(),
             _ => {}
@@ -62,6 +65,7 @@ impl Saw {
             ("calls that ended", self.ended, sent.calls),
             ("GRE packets of clients", self.from_clients, sent.from_clients),
             ("GRE packets of the server", self.from_server, sent.from_server),
+            ("lines that are of a call", self.lines, sent.lines),
             ("calls for which there was no room", evicted, 0),
         ]
         .into_iter()
@@ -92,16 +96,19 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Starts it and waits until it watches.
-    pub(crate) fn start(program: &Path, interface: &str, stats_interval: u32) -> Result<Self, Error> {
+    pub(crate) fn start(
+        program: &Path,
+        interface: &str,
+        log: Option<&Path>,
+        stats_interval: u32,
+    ) -> Result<Self, Error> {
         let mut command = Command::new(program);
-        command.args([
-            "run",
-            "--no-logs",
-            "--interface",
-            interface,
-            "--stats-interval",
-            &stats_interval.to_string(),
-        ]);
+        command.args(["run", "--no-config", "--interface", interface]);
+        command.args(["--stats-interval", &stats_interval.to_string()]);
+        match log {
+            Some(log) => command.arg("--log").arg(log),
+            None => command.arg("--no-logs"),
+        };
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
         let events = Arc::new(AtomicU64::new(0));

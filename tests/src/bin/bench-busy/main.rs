@@ -3,9 +3,10 @@
 //!
 //! Run by `cargo xtask bench busy`, as root. Makes a network namespace of its own with a veth pair: what clients
 //! send comes in at the watched end, what the server sends goes out there. The packets are made by
-//! [`pptpscope_tests::generate`]; nobody answers them.
+//! [`pptpscope_tests::generate`]; nobody answers them. The daemons' lines are written into a file that the agent follows.
 
 mod agent;
+mod daemons;
 mod traffic;
 
 use std::fs;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use clap::Parser;
+use daemons::Daemons;
 use pptpscope_tests::statistics::{ended, verdict};
 use serde::Serialize;
 use traffic::Traffic;
@@ -46,6 +48,9 @@ struct Arguments {
     /// Seconds between statistics of each call: they make most of the events.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
     stats_interval: u32,
+    /// Without what the daemons write.
+    #[arg(long)]
+    no_logs: bool,
     /// Where the figures go, as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -58,6 +63,7 @@ struct Arguments {
 struct Report {
     calls: u64,
     packets: u64,
+    lines: u64,
     events_per_second: f64,
     /// Resident memory: at most, and on the average of the second and of the last quarter.
     resident_mib: [f64; 3],
@@ -67,14 +73,32 @@ struct Report {
     problems: Vec<String>,
 }
 
+/// The file that the daemons write.
+struct Log(PathBuf);
+
+impl Log {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("pptpscope-bench-busy-{}.log", std::process::id())))
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     ended(run(&arguments), arguments.check)
 }
 
 fn run(arguments: &Arguments) -> Result<bool, Error> {
-    let mut traffic = Traffic::new(arguments.up, arguments.setups)?;
-    let mut agent = Agent::start(&arguments.agent, traffic::WATCHED, arguments.stats_interval)?;
+    let log = (!arguments.no_logs).then(Log::new);
+    let log = log.as_ref().map(|log| log.0.as_path());
+    let daemons = log.map(Daemons::new).transpose()?;
+    let mut traffic = Traffic::new(arguments.up, arguments.setups, daemons)?;
+    let mut agent = Agent::start(&arguments.agent, traffic::WATCHED, log, arguments.stats_interval)?;
     let filling = f64::from(arguments.up) / f64::from(arguments.setups);
     println!(
         "{} calls in {filling:.0} s, then {} s with {} a second",
@@ -95,14 +119,15 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     let report = Report {
         calls: sent.calls,
         packets: sent.packets,
+        lines: sent.lines,
         events_per_second: measured.events_per_second,
         resident_mib: measured.resident_mib,
         processor_percent: measured.processor_percent,
         problems,
     };
     println!(
-        "{} calls, {} packets, {:.0} events a second, {:.1} % of one processor",
-        report.calls, report.packets, report.events_per_second, report.processor_percent
+        "{} calls, {} packets, {} lines, {:.0} events a second, {:.1} % of one processor",
+        report.calls, report.packets, report.lines, report.events_per_second, report.processor_percent
     );
     for problem in &report.problems {
         println!("  {problem}");

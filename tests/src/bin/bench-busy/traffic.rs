@@ -10,8 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pptpscope_tests::flood::Sender;
-use pptpscope_tests::generate::{Maker, Next, data};
+use pptpscope_tests::generate::{Ends, Maker, Next, data};
 use pptpscope_tests::namespace;
+
+use crate::daemons::Daemons;
 
 /// The watched end.
 pub(crate) const WATCHED: &str = "w0";
@@ -33,6 +35,17 @@ pub(crate) struct Sent {
     pub(crate) from_clients: u64,
     /// The same of the server.
     pub(crate) from_server: u64,
+    /// Lines of daemons.
+    pub(crate) lines: u64,
+}
+
+/// A call that is up.
+struct Live {
+    /// No other call has it.
+    number: u64,
+    /// Which of the clients; they call again.
+    client: u32,
+    next: Next,
 }
 
 type Take = Box<dyn FnMut(bool, &[u8]) -> io::Result<()>>;
@@ -42,17 +55,19 @@ pub(crate) struct Traffic {
     packets: std::rc::Rc<std::cell::Cell<u64>>,
     setups_per_second: f64,
     up: usize,
-    next: u32,
-    live: VecDeque<(u32, Next)>,
+    calls: u64,
+    live: VecDeque<Live>,
     /// Index of the call that carries data next.
     turn: usize,
     sent: Sent,
     frames: [Vec<u8>; 2],
+    daemons: Option<Daemons>,
     _other_host: OtherHost,
 }
 
 impl Traffic {
-    pub(crate) fn new(up: u32, setups: u32) -> Result<Self, super::Error> {
+    /// Without `daemons` nobody writes a log.
+    pub(crate) fn new(up: u32, setups: u32, daemons: Option<Daemons>) -> Result<Self, super::Error> {
         namespace::enter()?;
         let other = OtherHost::begin()?;
         // Frames go to addresses that are none of the two: the kernel lets go of them behind the agent.
@@ -81,11 +96,12 @@ impl Traffic {
             packets,
             setups_per_second: f64::from(setups),
             up: up as usize,
-            next: 0,
+            calls: 0,
             live: VecDeque::new(),
             turn: 0,
             sent: Sent::default(),
             frames: [data(200), data(80)],
+            daemons,
             _other_host: other,
         })
     }
@@ -122,10 +138,13 @@ impl Traffic {
     /// One call more; of too many the oldest goes.
     fn another(&mut self) -> io::Result<()> {
         // Clients call again, but none so often that it is a finding.
-        let client = self.next % (8 * self.up as u32);
-        let next = self.maker.set_up(client)?;
-        self.live.push_back((client, next));
-        self.next += 1;
+        let client = (self.calls % (8 * self.up as u64)) as u32;
+        let call = Live { number: self.calls, client, next: self.maker.set_up(client)? };
+        if let Some(daemons) = &mut self.daemons {
+            daemons.set_up(call.number, &Ends::of(client))?;
+        }
+        self.live.push_back(call);
+        self.calls += 1;
         if self.live.len() > self.up {
             self.one_less()?;
         }
@@ -133,8 +152,11 @@ impl Traffic {
     }
 
     fn one_less(&mut self) -> io::Result<()> {
-        if let Some((index, next)) = self.live.pop_front() {
-            self.maker.tear_down(index, next)?;
+        if let Some(Live { number, client, next }) = self.live.pop_front() {
+            self.maker.tear_down(client, next)?;
+            if let Some(daemons) = &mut self.daemons {
+                daemons.tear_down(number, &Ends::of(client))?;
+            }
             self.sent.calls += 1;
             // Its goodbye is a packet more.
             self.sent.from_clients += u64::from(next.client) + 1;
@@ -146,9 +168,9 @@ impl Traffic {
 
     fn carry(&mut self) -> io::Result<()> {
         let turn = self.turn.checked_rem(self.live.len()).unwrap_or(0);
-        if let Some((index, next)) = self.live.get_mut(turn) {
+        if let Some(call) = self.live.get_mut(turn) {
             let [down, up] = &self.frames;
-            self.maker.carry(*index, next, down, up)?;
+            self.maker.carry(call.client, &mut call.next, down, up)?;
         }
         self.turn = turn + 1;
         Ok(())
@@ -165,7 +187,8 @@ impl Traffic {
         }
         // The agent reports a call a second after its end.
         thread::sleep(Duration::from_secs(4));
-        Ok(Sent { packets: self.packets.get(), ..self.sent })
+        let lines = self.daemons.map_or(0, |daemons| daemons.lines);
+        Ok(Sent { packets: self.packets.get(), lines, ..self.sent })
     }
 }
 
