@@ -1,7 +1,6 @@
 //! A namespace with a veth pair: frames go in at one end, IP datagrams come out at the other.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use pptpscope_tests::flood::Flood;
 use pptpscope_tests::namespace;
@@ -13,17 +12,12 @@ const PEER: &str = "p0";
 /// Calls that take turns.
 pub(crate) const CALLS: u32 = 64;
 
-/// Receive buffer of the raw socket, bytes.
-static ROOM: libc::c_int = 256 << 20;
-
 /// Offsets in the frame: Ethernet, IPv4, GRE up to the field.
 const CALL_ID: usize = 14 + 20 + 6;
 const SEQUENCE: usize = 14 + 20 + 8;
 
-/// The namespace, entered by this thread, and what receives in it.
+/// The namespace, entered by this thread.
 pub(crate) struct Link {
-    /// Gets every GRE packet, as pptpd's does.
-    socket: OwnedFd,
     peer: u32,
 }
 
@@ -42,8 +36,7 @@ impl Link {
         ] {
             namespace::run("ip", arguments)?;
         }
-        let socket = raw_socket().map_err(|error| format!("no raw socket: {error}"))?;
-        Ok(Self { socket, peer: namespace::index_of(PEER)? })
+        Ok(Self { peer: namespace::index_of(PEER)? })
     }
 
     /// A sender of packets with `size` bytes of PPP, as MPPE makes them.
@@ -68,27 +61,6 @@ impl Link {
     }
 }
 
-impl Link {
-    /// Takes out of the socket what has arrived since the last time; returns how many packets. Nobody
-    /// waits at the socket while they arrive: a wake-up for each would cost more than all watching.
-    pub(crate) fn drain(&self) -> io::Result<u64> {
-        let mut byte = [0u8; 1];
-        let mut packets = 0;
-        loop {
-            // SAFETY: the buffer is valid for its length.
-            let result = unsafe {
-                libc::recv(self.socket.as_raw_fd(), byte.as_mut_ptr().cast(), byte.len(), libc::MSG_DONTWAIT)
-            };
-            if result >= 0 {
-                packets += 1;
-                continue;
-            }
-            let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::WouldBlock { Ok(packets) } else { Err(error) };
-        }
-    }
-}
-
 /// Sends data of all calls in turn, each with sequence numbers of its own.
 pub(crate) struct Sender {
     flood: Flood,
@@ -109,28 +81,6 @@ impl Sender {
             }
         })
     }
-}
-
-/// A raw socket for GRE with room for a burst.
-fn raw_socket() -> io::Result<OwnedFd> {
-    // SAFETY: a plain system call.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 47) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: fresh from the system call.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: the option is valid for the call and of the given size.
-    let result = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
-            (&raw const ROOM).cast(),
-            size_of_val(&ROOM) as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
 }
 
 /// This thread, and not the programs that it starts afterwards: those get their own choice back.
