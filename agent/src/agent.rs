@@ -9,6 +9,8 @@ mod only;
 mod reload;
 mod service;
 mod status;
+mod stop;
+mod take;
 mod tape;
 mod watch;
 
@@ -19,12 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pptpscope_common::Kind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::event::agent::{self, Start, StopReason};
+use crate::event::agent::{Start, StopReason};
 use crate::event::{Body, Event, SCHEMA_VERSION, Severity};
 use crate::kernel::{
     self, DebugLog, DeviceChange, Devices, DevicesError, IngressMode, Kernel, LinkLayer, LoadError,
@@ -34,7 +35,7 @@ use crate::observation::Observation;
 use crate::session::{self, Correlator};
 use crate::sink::{self, Sinks};
 use crate::source::follow::{self, Follower};
-use crate::source::kernel::{KernelClock, flow, inner, limited, map_key, map_keys, record};
+use crate::source::kernel::KernelClock;
 use crate::source::radius::{self, Inspector};
 use crate::source::recording::{Header, Recorder};
 use crate::time::Timestamp;
@@ -54,13 +55,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const LISTENERS: Duration = Duration::from_secs(5);
 /// How often the logs are looked at.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
-/// How long logs are read at the end: whoever floods them does not keep the agent alive.
-const LAST_LOGS: Duration = Duration::from_secs(2);
-/// Ring records taken before the timers are looked at again.
-const DRAIN_LIMIT: usize = 1024;
-/// So often in a row at most: more than the usual ring holds, and a flood does not keep the timers waiting.
-const MAX_DRAINS: usize = 16;
-
 /// Why the agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -306,10 +300,10 @@ impl Agent {
                     }
                 }
             }
-            let taken = self.drain()?;
+            let has_more = self.drain()?;
             // The wire first, then what the daemons say of it, then what follows from both: also after a while in
             // which this process did not run.
-            if next_logs <= Instant::now() && taken < DRAIN_LIMIT {
+            if next_logs <= Instant::now() && !has_more {
                 // What there is more of waits in the file until the next turn; the ring cannot wait.
                 if !self.read_logs()? {
                     next_logs = Instant::now() + LOG_INTERVAL;
@@ -324,22 +318,6 @@ impl Agent {
         }
     }
 
-    /// Takes what the ring holds.
-    fn drain(&mut self) -> Result<usize, Error> {
-        let Self { records, correlator, clock, events, undecodable, radius, .. } = self;
-        let taken =
-            records.drain(DRAIN_LIMIT, |header, packet| match record(&header, packet, *clock, radius) {
-                Ok(observation) => correlator.observe(&observation, events),
-                Err(error) => {
-                    *undecodable += 1;
-                    debug!(%error, bytes = packet.len(), "cannot read a packet of the ring");
-                }
-            });
-        self.forget_released()?;
-        self.write_events()?;
-        Ok(taken)
-    }
-
     /// Watches loopback while a RADIUS server on this host listens.
     fn look_for_listeners(&mut self) -> Result<(), Error> {
         if Instant::now() < self.next_listeners {
@@ -350,81 +328,6 @@ impl Agent {
             self.watch.apply(&mut self.kernel, &self.devices);
             self.report_status()?;
         }
-        Ok(())
-    }
-
-    /// Lets the correlator's time pass, with the counters that it wants for that.
-    fn advance(&mut self) -> Result<(), Error> {
-        let now = KernelClock::now();
-        let is_look = self.correlator.wants_all_flows(now);
-        let wanted = if is_look {
-            // What leaves the host is read before what enters it: a packet that passes in between is
-            // under way, and not one too many.
-            self.read_units()?;
-            let flows = self.kernel.flows()?;
-            self.flows_used = flows.len() as u64;
-            self.take_inner(None)?;
-            // The ring has what made these flows: a flow must not be met before its call is.
-            for _ in 0..MAX_DRAINS {
-                if self.drain()? < DRAIN_LIMIT {
-                    break;
-                }
-            }
-            flows
-        } else {
-            let mut wanted = Vec::new();
-            for key in self.correlator.wanted_flows(now).iter().flat_map(map_keys) {
-                wanted.extend(self.kernel.flow(&key)?.map(|counters| (key, counters)));
-            }
-            wanted
-        };
-        for (key, counters) in wanted {
-            self.correlator.observe(&flow(&key, counters, self.clock, now), &mut self.events);
-        }
-        if is_look {
-            self.complete_look();
-            self.look_again_soon();
-        }
-        self.correlator.advance(now, &mut self.events);
-        self.forget_released()?;
-        self.write_events()
-    }
-
-    /// Takes the counters of the pppN that moved.
-    fn take_inner(&mut self, only: Option<u32>) -> Result<(), Error> {
-        let now = KernelClock::now();
-        for (index, direction, counters) in self.watch.moved_inside(&self.kernel, only)? {
-            self.correlator.observe(&inner(index, direction, counters, now), &mut self.events);
-        }
-        self.write_events()
-    }
-
-    /// Takes the addresses that are beyond their limit, when there are any.
-    fn take_limited(&mut self) -> Result<(), Error> {
-        let accounts = self.kernel.accounts()?;
-        let suppressed = accounts.iter().map(|account| account.suppressed).sum();
-        if std::mem::replace(&mut self.suppressed, suppressed) == suppressed {
-            return Ok(());
-        }
-        let now = KernelClock::now();
-        // ICMP errors are evidence about others, not an attempt of theirs.
-        let sources = self.kernel.limited_sources()?.into_iter();
-        for source in sources.filter(|source| source.kind == Kind::Control) {
-            self.correlator.observe(&limited(source.address, source.limited, now), &mut self.events);
-        }
-        self.write_events()
-    }
-
-    /// Takes the flows of ended calls out of the kernel's map, and tells it which belong together.
-    fn forget_released(&mut self) -> Result<(), Error> {
-        for (one, other) in self.correlator.take_paired() {
-            self.kernel.pair(&map_key(&one), &map_key(&other))?;
-        }
-        let released = self.correlator.take_released();
-        for key in released.iter().flat_map(map_keys) {
-            self.kernel.remove_flow(&key)?;
-        }
-        self.forget_calls(&released);
         Ok(())
     }
 
@@ -454,47 +357,6 @@ impl Agent {
         if self.watch.report() != watched_before {
             self.report_status()?;
         }
-        Ok(())
-    }
-
-    /// Detaches everything, then takes and writes what is left.
-    async fn stop(mut self, reason: StopReason) -> Result<(), Error> {
-        self.service.stopping();
-        let interfaces = self.watch.report();
-        let probes = self.probes();
-        self.disarm_at_end()?;
-        self.watch.detach_all(&mut self.kernel);
-        self.read_units()?;
-        self.kernel.detach_path();
-        while self.drain()? > 0 {}
-        let patience = Instant::now() + LAST_LOGS;
-        while self.read_logs()? && Instant::now() < patience {}
-        let now = KernelClock::now();
-        let flows = self.kernel.flows()?;
-        self.flows_used = flows.len() as u64;
-        for (key, counters) in flows {
-            self.correlator.observe(&flow(&key, counters, self.clock, now), &mut self.events);
-        }
-        self.take_inner(None)?;
-        self.take_limited()?;
-        self.report_drops(true, true).await?;
-        self.complete_look();
-        while !self.correlator.finish(now, &mut self.events) {
-            self.write_events()?;
-        }
-        self.write_events()?;
-        self.report_losses()?;
-        let status = agent::Status { interfaces, probes, ..self.status()? };
-        let agent_stop = agent::Stop { reason, status };
-        let last = self.event(Severity::Info, Body::AgentStop { agent_stop });
-        self.correlator.line(&last);
-        self.correlator.close();
-        for name in self.sinks.close(&last)? {
-            if !(name == "stdout" && reason == StopReason::OutputClosed) {
-                warn!(sink = name, "some events were not delivered: the receiver is too slow or gone");
-            }
-        }
-        info!("stopped; everything is detached");
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 //! `cargo xtask test` names the unpacked server in `PPTPSCOPE_CLICKHOUSE`; without it that part is skipped.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper may fail like the test itself")]
 
+mod numbered;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,37 +13,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use numbered::{BEGIN_NS, event, free_port};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
-use pptpscope::event::agent::{Loss, LossStage};
-use pptpscope::event::{Body, Event, Severity};
 use pptpscope::sink::Sinks;
 use pptpscope::sink::spec::{self, SinkSpec};
-use pptpscope::time::Timestamp;
 
 const EVENTS: u64 = 6_000;
-const BEGIN_NS: u64 = 1_800_000_000_000_000_000;
-
-fn event(number: u64) -> Event {
-    let agent_loss = Loss {
-        stage: LossStage::Output,
-        kind: None,
-        lost: number,
-        total: number,
-        remedy: "\"none\"\n".into(),
-    };
-    Event {
-        ts: Timestamp::from_unix_ns(BEGIN_NS + number),
-        body: Body::AgentLoss { agent_loss },
-        severity: Severity::Warning,
-        host: "vpn".into(),
-        session: None,
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+/// With what a format may stumble over.
+const REMEDY: &str = "\"none\"\n";
 
 fn begin(words: &str) -> Sinks {
     let sink: SinkSpec = words.parse().unwrap();
@@ -168,7 +148,7 @@ fn clickhouse_has_each_event_although_it_was_killed() {
         if number == EVENTS * 2 / 3 {
             server.live_again();
         }
-        sinks.write(&event(number)).unwrap();
+        sinks.write(&event(number, REMEDY)).unwrap();
     }
     until("events wait", || sinks.reports().iter().all(|report| report.waiting == 0));
     // What was killed between taking rows and saying so gets them again.
@@ -208,7 +188,7 @@ fn opentelemetry_reads_its_log_records() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let sinks = begin(&format!("otlp:http://127.0.0.1:{port}/v1/logs"));
-    sinks.write(&event(7)).unwrap();
+    sinks.write(&event(7, REMEDY)).unwrap();
     let body = body_of_one_request(&listener);
     let request: ExportLogsServiceRequest = serde_json::from_slice(&body).unwrap();
     let resource = &request.resource_logs[0];

@@ -10,6 +10,8 @@
     reason = "a helper may fail like the test itself"
 )]
 
+mod numbered;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,35 +22,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pptpscope::event::agent::{Loss, LossStage};
-use pptpscope::event::{Body, Event, Severity};
+use numbered::{event, free_port};
 use pptpscope::sink::Sinks;
 use pptpscope::sink::spec::{self, SinkSpec};
 use pptpscope::sink::worker::Report;
-use pptpscope::time::Timestamp;
 use serde_json::Value;
 
 const PER_SECOND: u64 = 5_000;
 
 /// The numbers that a receiver has read.
 type Numbers = Arc<Mutex<BTreeSet<u64>>>;
-
-fn event(number: u64) -> Event {
-    let agent_loss = Loss {
-        stage: LossStage::Output,
-        kind: None,
-        lost: number,
-        total: number,
-        remedy: "as long as the event of a call ".repeat(10),
-    };
-    Event {
-        ts: Timestamp::from_unix_ns(1_800_000_000_000_000_000 + number),
-        body: Body::AgentLoss { agent_loss },
-        severity: Severity::Warning,
-        host: "vpn".into(),
-        session: None,
-    }
-}
 
 fn number(event: &Value) -> Option<u64> {
     event["agent_loss"]["lost"].as_u64()
@@ -233,10 +216,6 @@ fn unix(path: &Path) -> Receiver {
     })
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -259,8 +238,9 @@ fn report(sinks: &Sinks, begin: &str) -> Report {
 fn write(sinks: &Sinks, numbers: std::ops::Range<u64>) -> u64 {
     let (begun, first) = (Instant::now(), numbers.start);
     let mut most = 0;
+    let remedy = "as long as the event of a call ".repeat(10);
     for number in numbers {
-        sinks.write(&event(number)).unwrap();
+        sinks.write(&event(number, &remedy)).unwrap();
         let due = begun + Duration::from_nanos((number - first + 1) * 1_000_000_000 / PER_SECOND);
         if number % 50 == 0 {
             thread::sleep(due.saturating_duration_since(Instant::now()));

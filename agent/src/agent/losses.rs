@@ -11,18 +11,21 @@ const NETLINK: &str = "none needed: the devices were listed anew";
 const DROPS: &str = "none needed: there is room again after a minute; a flood of GRE fills the table";
 const DECODE: &str = "none needed: malformed packets are normal; --verbose shows why";
 
+/// Places where something can be lost, sinks aside.
+const STAGES: usize = 9;
+
 /// Totals that were reported.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Losses {
     /// In the order of [`totals`].
-    reported: [u64; 8],
+    reported: [u64; STAGES],
     /// By name of the sink.
     sinks: BTreeMap<String, u64>,
 }
 
 type Stage = (u64, LossStage, Option<&'static str>, &'static str);
 
-fn totals(status: &Status) -> [Stage; 9] {
+fn totals(status: &Status) -> [Stage; STAGES] {
     [
         (status.ring.control.ring_full, LossStage::Ring, Some("control"), RING),
         (status.ring.ppp.ring_full, LossStage::Ring, Some("ppp"), RING),
@@ -80,5 +83,12 @@ mod tests {
         assert!(losses.since(&status).is_empty());
         status.ring.ppp.ring_full = 5;
         assert_eq!(losses.since(&status).first().map(|loss| (loss.lost, loss.total)), Some((2, 5)));
+        // The last one in the list.
+        status.drops.unbooked = 7;
+        let report = losses.since(&status);
+        assert_eq!(
+            report.iter().map(|loss| (loss.stage, loss.lost)).collect::<Vec<_>>(),
+            [(LossStage::Drops, 7)]
+        );
     }
 }

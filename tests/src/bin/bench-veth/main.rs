@@ -7,7 +7,7 @@
 //! anything else gets the processor, and the best of many counts.
 //!
 //! There are two times: until the packets of a burst are in the socket at the other end, which is the pair alone, and
-//! until something that does what pptpd does has handled them all.
+//! until something that does what pptpd does has handled them all, short of writing to a terminal.
 
 mod daemon;
 mod empty;
@@ -112,6 +112,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool, Error> {
     let link = Link::new()?;
+    let mut daemon = Daemon::new()?;
     let mut report = Report { rows: Vec::new(), start_seconds: Vec::new(), left_out: Vec::new() };
     let mut watchers = vec![
         Watcher::Nobody,
@@ -125,7 +126,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
         watchers.retain(|watcher| *watcher != Watcher::Bpftrace);
     }
     for size in &arguments.size {
-        measure(arguments, &link, &mut watchers, *size, &mut report)?;
+        measure(arguments, &link, &mut daemon, &mut watchers, *size, &mut report)?;
     }
     let met = show(&report);
     if let Some(out) = &arguments.out {
@@ -138,6 +139,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
 fn measure(
     arguments: &Arguments,
     link: &Link,
+    daemon: &mut Daemon,
     watchers: &mut Vec<Watcher>,
     size: u16,
     report: &mut Report,
@@ -145,7 +147,6 @@ fn measure(
     let mut times: Vec<[Sample; 2]> = vec![Default::default(); watchers.len()];
     let mut losses = times.clone();
     let mut sender = link.sender(size)?;
-    let mut daemon = Daemon::new()?;
     for round in 0..arguments.rounds {
         let mut alone = [f64::NAN; 2];
         let mut index = 0;
