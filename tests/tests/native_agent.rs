@@ -384,6 +384,23 @@ fn a_host_that_floods_the_ring_is_told_what_was_lost() {
 }
 
 #[test]
+fn frames_of_other_hosts_are_one_drop_whatever_their_calls() {
+    in_namespace("frames_of_other_hosts_are_one_drop_whatever_their_calls", || {
+        let scene = Scene::new(Scene::options());
+        // Their link-layer address is not that of the interface.
+        for call_id in 1..=20 {
+            scene.gre(true, &ppp(call_id, 0, &[0x21, 0x45, 0, 0, 0]));
+        }
+        let drop = scene.lines.wait_for("drop of all", |line| line["drop"]["total"] == 20);
+        assert_eq!((&drop["event"], &drop["drop"]["reason"]), (&"drop".into(), &"other_host".into()));
+        assert_eq!((&drop["drop"]["source"], &drop["drop"]["call_id"]), (&Value::Null, &Value::Null));
+        let drops = scene.stop().into_iter().filter(|line| line["event"] == "drop");
+        let reasons: Vec<Value> = drops.map(|line| line["drop"]["reason"].clone()).collect();
+        assert!(reasons.iter().all(|reason| reason == "other_host"), "{reasons:?}");
+    });
+}
+
+#[test]
 fn interfaces_that_come_and_go_are_followed() {
     in_namespace("interfaces_that_come_and_go_are_followed", || {
         let scene = Scene::new(Options { interfaces: vec![WATCHED.into(), "w9".into()], ..Scene::options() });

@@ -19,6 +19,10 @@ use super::{device, verdict};
 #[unsafe(no_mangle)]
 static KFREE_SKB_ARGUMENTS: Global<u32> = Global::new(2);
 
+/// The kernel's reason for a frame that only a promiscuous interface hears; set at load, zero where it has none.
+#[unsafe(no_mangle)]
+static OTHER_HOST: Global<u32> = Global::new(0);
+
 /// Counts the packet if it was a call's.
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn path_kfree_skb(context: RawTracePointContext) -> i32 {
@@ -44,6 +48,13 @@ fn count(skb: u64, location: u64, kernel_reason: u32) -> Option<()> {
     key.kernel_reason = kernel_reason;
     if in_stack {
         key.class = Class::Stack as u8;
+    }
+    if kernel_reason != 0 && kernel_reason == OTHER_HOST.load() {
+        // What goes to another host is no call of this one, and a busy neighbour would fill the table.
+        key.source = [0; 4];
+        key.destination = [0; 4];
+        key.call_id = 0;
+        key.flags &= !HAS_CALL;
     }
     verdict::book(&key);
     Some(())

@@ -21,6 +21,13 @@ pub(super) struct Kernel {
     pub(super) drop_reasons: BTreeMap<u32, String>,
 }
 
+impl Kernel {
+    /// Number of a reason by its whole name.
+    pub(super) fn drop_reason_number(&self, name: &str) -> Option<u32> {
+        self.drop_reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+    }
+}
+
 /// Offsets, and why some of them are not known.
 #[derive(Debug)]
 pub(super) struct Offsets {

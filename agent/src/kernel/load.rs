@@ -127,6 +127,7 @@ impl Kernel {
             .override_global(RADIUS_RANGE, &radius_range, true)
             .override_global(path::NETNS, &known.netns, true)
             .override_global(path::KFREE_SKB_ARGUMENTS, &known.kfree_skb_arguments, true)
+            .override_global(path::OTHER_HOST, &known.other_host, true)
             .map_max_entries(path::DROPS, path::MAX_DROPS)
             .map_max_entries(path::UNITS, config.max_sessions)
             .map_max_entries(path::CALLS, config.max_sessions)

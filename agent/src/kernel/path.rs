@@ -29,6 +29,7 @@ pub use plans::probed_functions;
 /// Globals of the programs.
 pub(super) const NETNS: &str = "NETNS";
 pub(super) const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
+pub(super) const OTHER_HOST: &str = "OTHER_HOST";
 
 /// Whether a probe looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Probe {
 pub(super) struct Known {
     pub(super) netns: u32,
     pub(super) kfree_skb_arguments: u32,
+    /// Number of the kernel's reason for a frame that is another host's; zero where it has none.
+    pub(super) other_host: u32,
     kernel: layout::Kernel,
     offsets: Offsets,
     /// Why nothing is known of the kernel.
@@ -70,12 +73,13 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn of_running_kernel() -> Self {
         let mut offsets = Offsets::unknown();
-        let netns = std::fs::metadata("/proc/self/ns/net");
+        // Of this thread: /proc/self has the namespace of the first one.
+        let netns = std::fs::metadata("/proc/thread-self/ns/net");
         let (kernel, blind) = match (offsets.resolve_kernel(), &netns) {
             (Ok(kernel), Ok(_)) => (kernel, None),
             (Err(error), _) => (layout::Kernel::default(), Some(error.to_string())),
             (_, Err(error)) => {
-                (layout::Kernel::default(), Some(format!("cannot read /proc/self/ns/net: {error}")))
+                (layout::Kernel::default(), Some(format!("cannot read /proc/thread-self/ns/net: {error}")))
             }
         };
         Self {
@@ -83,6 +87,7 @@ impl Known {
             netns: netns.ok().and_then(|netns| u32::try_from(netns.ino()).ok()).unwrap_or(0),
             // Two is what every kernel has.
             kfree_skb_arguments: kernel.kfree_skb_arguments.unwrap_or(2),
+            other_host: kernel.drop_reason_number("SKB_DROP_REASON_OTHERHOST").unwrap_or(0),
             kernel,
             offsets,
             blind,

@@ -38,6 +38,8 @@ const MAX_GROUPS: usize = 16_384;
 const MAX_PARENTS: usize = 16_384;
 /// A process that said nothing for this long is over, whatever it did not say.
 const SILENT: Duration = Duration::from_secs(86_400);
+/// Processes whose call is over are remembered for this long after what they said last, at least: a logger may be late.
+const OVER: Duration = Duration::from_secs(30);
 /// pppd starts within this time after its worker said so; on a host that is short of everything it may take long.
 const START_WAIT: Duration = Duration::from_secs(15);
 
@@ -77,6 +79,10 @@ pub(super) struct Logs {
     speakers: BTreeMap<Speaker, Id>,
     /// Groups by when they last said something.
     ages: std::collections::BTreeSet<(Timestamp, Id)>,
+    /// Groups that said for the first time that they end.
+    closing: Vec<Id>,
+    /// Those that said so before, and since when they are watched for silence.
+    over: VecDeque<(Timestamp, Id)>,
     parents: BTreeMap<u32, u32>,
     parent_order: VecDeque<u32>,
     recent: Recent,
@@ -123,6 +129,11 @@ impl Logs {
 
 #[cfg(test)]
 impl Logs {
+    /// Groups and processes.
+    pub(super) fn remembered(&self) -> (usize, usize) {
+        (self.groups.len(), self.speakers.len())
+    }
+
     /// Every table is within its bound, and none points to what is gone.
     pub(super) fn is_bounded(&self) -> bool {
         let voices: usize = self.groups.values().map(|group| group.voices.len()).sum();
@@ -130,6 +141,8 @@ impl Logs {
             && self.ages.len() == self.groups.len()
             && self.speakers.len() <= voices
             && voices <= self.groups.len() + understand::MAX_VOICES
+            && self.closing.len() <= MAX_GROUPS
+            && self.over.len() <= MAX_GROUPS
             && self.waiting.len() <= MAX_WAITING
             && held::is_bounded(&self.held)
             && self.parents.len() <= MAX_PARENTS
@@ -185,6 +198,7 @@ impl Correlator {
             self.wait_for_pppd(at, id);
         }
         self.understand(stated, quality, id, log);
+        self.note_closing(id);
         if let Some((offset, is_off)) = self.logs.offsets.take_news() {
             self.findings.clock(at, &offset, is_off, out);
         }
@@ -219,7 +233,7 @@ impl Correlator {
         let speaker = speaker_of(log);
         if let Some(group) = self.logs.known_group(&speaker, at, log) {
             if let Some(group) = self.logs.groups.get_mut(&group) {
-                group.add(&log.program, log.pid);
+                group.add(log.program.clone(), log.pid);
             }
             return Some((group, Join { key: Key::Pid, confidence: Confidence::High }));
         }
@@ -231,7 +245,7 @@ impl Correlator {
             (group, Join { key: Key::Pid, confidence: Confidence::High })
         });
         if let Some(group) = self.logs.groups.get_mut(&group) {
-            group.add(&log.program, log.pid);
+            group.add(log.program.clone(), log.pid);
             group.guess |= join.confidence == Confidence::Low;
             group.voices.push(speaker.clone());
         }
@@ -295,6 +309,7 @@ impl Correlator {
             let now = at.max(group.last);
             self.logs.ages.remove(&(group.last, id));
             group.last = now;
+            group.is_fresh = true;
             self.logs.ages.insert((now, id));
         }
     }
@@ -411,6 +426,7 @@ impl Correlator {
             Some(id) => {
                 if let Some(group) = self.logs.groups.get_mut(&id) {
                     group.past = Some(call.reference());
+                    group.is_fresh = true;
                 }
             }
             // The logger may be slower than the call was short.
@@ -436,8 +452,41 @@ impl Correlator {
         }
     }
 
-    /// Forgets groups that have been silent since long.
+    /// A group that says that it ends is forgotten before others.
+    fn note_closing(&mut self, id: Id) {
+        let Logs { groups, closing, .. } = &mut self.logs;
+        if let Some(group) = groups.get_mut(&id)
+            && group.closing
+            && !std::mem::replace(&mut group.is_swept, true)
+        {
+            // Some may have had to go already.
+            if closing.len() == MAX_GROUPS {
+                closing.retain(|id| groups.contains_key(id));
+            }
+            closing.push(id);
+        }
+    }
+
+    /// Forgets groups that have been silent since long, and those whose call is over soon.
     pub(super) fn sweep_logs(&mut self, now: Timestamp) {
+        let Logs { groups, closing, over, .. } = &mut self.logs;
+        over.extend(closing.drain(..).map(|id| (now, id)));
+        if over.len() > MAX_GROUPS {
+            over.retain(|(_, id)| groups.contains_key(id));
+        }
+        while let Some((since, id)) = self.logs.over.front().copied()
+            && since + OVER <= now
+        {
+            self.logs.over.pop_front();
+            let Some(group) = self.logs.groups.get_mut(&id) else { continue };
+            let is_fresh = std::mem::take(&mut group.is_fresh);
+            let has_call = group.call.is_some_and(|(serial, _)| self.calls.get(serial).is_some());
+            if is_fresh || has_call {
+                self.logs.over.push_back((now, id));
+            } else {
+                self.forget_group(id);
+            }
+        }
         while let Some((last, id)) = self.logs.ages.first().copied()
             && last + SILENT < now
         {

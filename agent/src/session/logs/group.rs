@@ -1,5 +1,6 @@
 //! The processes of one call, and what they said about it.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) struct Group {
     pub(super) begun: Timestamp,
     pub(super) last: Timestamp,
     /// Programs and their process ids, in the order in which they spoke.
-    pub(super) processes: Vec<(String, Option<u32>)>,
+    pub(super) processes: Vec<(Cow<'static, str>, Option<u32>)>,
     /// What their lines are known by.
     pub(super) voices: Vec<Speaker>,
     /// The call on the wire that is over.
@@ -38,6 +39,10 @@ pub(super) struct Group {
     pub(super) guess: bool,
     /// Lines told that the end began.
     pub(super) closing: bool,
+    /// It is watched for silence, because its call may be over.
+    pub(super) is_swept: bool,
+    /// It said something, or its call ended, since that was looked at last.
+    pub(super) is_fresh: bool,
     /// The call on the wire, and what joined them.
     pub(super) call: Option<(Serial, Join)>,
     pub(super) client: Option<Ipv4Addr>,
@@ -87,6 +92,8 @@ impl Group {
             steps: Vec::new(),
             guess: false,
             closing: false,
+            is_swept: false,
+            is_fresh: true,
             call: None,
             client: None,
             call_ids: None,
@@ -122,20 +129,19 @@ impl Group {
     }
 
     /// A process speaks for the first time.
-    pub(super) fn add(&mut self, program: &str, pid: Option<u32>) {
+    pub(super) fn add(&mut self, program: Cow<'static, str>, pid: Option<u32>) {
         if !self.processes.iter().any(|known| known.0 == program && known.1 == pid)
             && self.processes.len() < 8
         {
-            self.processes.push((program.to_owned(), pid));
+            self.processes.push((program, pid));
         }
     }
 
     /// The processes, for events.
     pub(super) fn processes(&self) -> Vec<Process> {
-        let named = self
-            .processes
-            .iter()
-            .filter_map(|(program, pid)| Some(Process { program: program.clone(), pid: (*pid)? }));
+        let named = self.processes.iter().filter_map(|(program, pid)| {
+            Some(Process { program: program.clone().into_owned(), pid: (*pid)? })
+        });
         named.collect()
     }
 
@@ -158,7 +164,7 @@ impl Group {
     /// other one is alone in the group.
     pub(super) fn distance_to(&self, program: &str, pid: u32) -> Option<u32> {
         let [(known, Some(other))] = self.processes.as_slice() else { return None };
-        let (worker, pppd) = match (known.as_str(), program) {
+        let (worker, pppd) = match (&**known, program) {
             ("pptpd", "pppd") if self.is_of_the_middle => (*other, pid),
             ("pppd", "pptpd") => (pid, *other),
             _ => return None,

@@ -137,7 +137,7 @@ impl Correlator {
         self.evict_pppd(host, pid, to);
         let Some(from) = from.filter(|from| *from != to) else {
             if let Some(group) = self.logs.groups.get_mut(&to) {
-                group.add("pppd", Some(pid));
+                group.add("pppd".into(), Some(pid));
                 if !group.voices.contains(&speaker) {
                     group.voices.push(speaker);
                 }
@@ -159,7 +159,7 @@ impl Correlator {
             self.forget_group(from);
         }
         let Some(right) = self.logs.groups.get_mut(&to) else { return };
-        right.add("pppd", Some(pid));
+        right.add("pppd".into(), Some(pid));
         right.voices.push(speaker);
         right.interface = said.0.or(right.interface.take());
         right.user = said.1.or(right.user.take());

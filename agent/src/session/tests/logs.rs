@@ -462,6 +462,7 @@ fn what_floods_of_lines_leave_behind_is_bounded() {
         bench.say(&format!("10:00:01 pptpd[1]: CTRL: Reaping child PPP[{pid}]"));
         bench.say(&format!("10:00:01 pptpd[{pid}]: CTRL: Starting call (launching pppd, opening GRE)"));
         bench.say(&format!("10:00:01 pppd[{}]: Using interface ppp{number}", 100_000 + number));
+        bench.say(&format!("10:00:01 pppd[{}]: Exit.", 100_000 + number));
         bench.events.clear();
     }
     assert!(bench.correlator.logs.is_bounded());
@@ -470,6 +471,32 @@ fn what_floods_of_lines_leave_behind_is_bounded() {
         bench.say(&format!("10:00:07 pppd[{}]: Using interface ppp{number}", 1000 + number % 500));
     }
     assert!(bench.correlator.logs.is_bounded());
+}
+
+#[test]
+fn processes_of_a_call_that_is_over_are_remembered_for_a_while() {
+    let mut bench = Bench::new(false);
+    bench.syn(1, [192, 0, 2, 1]);
+    bench.say("10:00:01 pptpd[100]: CTRL: Client 192.0.2.1 control connection started");
+    bench.say("10:00:02 pptpd[100]: CTRL: Client 192.0.2.1 control connection finished");
+    let pass_to = |bench: &mut Bench, from: u64, to: u64| {
+        for second in from..=to {
+            bench.correlator.advance(at(second), &mut bench.events);
+        }
+    };
+    // The wire has not seen an end: the call is there.
+    pass_to(&mut bench, 3, 45);
+    assert_eq!(bench.correlator.logs.remembered(), (1, 1));
+    bench.segment(46, (SocketAddrV4::new([192, 0, 2, 1].into(), 40_001), VPN), Flags::RST);
+    pass_to(&mut bench, 47, 80);
+    bench.say("10:01:21 pptpd[100]: CTRL: Exiting now");
+    let joins = bench.joins(100);
+    assert_eq!(joins.len(), 3);
+    assert!(joins[0].0.is_some() && joins.iter().all(|join| join.0 == joins[0].0), "{joins:?}");
+    pass_to(&mut bench, 82, 110);
+    assert_eq!(bench.correlator.logs.remembered(), (1, 1));
+    pass_to(&mut bench, 111, 200);
+    assert_eq!(bench.correlator.logs.remembered(), (0, 0));
 }
 
 #[test]
