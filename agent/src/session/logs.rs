@@ -481,7 +481,9 @@ impl Correlator {
             let Some(group) = self.logs.groups.get_mut(&id) else { continue };
             let is_fresh = std::mem::take(&mut group.is_fresh);
             let has_call = group.call.is_some_and(|(serial, _)| self.calls.get(serial).is_some());
-            if is_fresh || has_call {
+            // A session that only the log knows: its end is to be told.
+            let is_open = group.announced && !group.ended;
+            if is_fresh || has_call || is_open {
                 self.logs.over.push_back((now, id));
             } else {
                 self.forget_group(id);

@@ -500,6 +500,25 @@ fn processes_of_a_call_that_is_over_are_remembered_for_a_while() {
 }
 
 #[test]
+fn a_session_of_a_log_that_ends_slowly_is_told_to_its_end() {
+    let mut bench = Bench::new(true);
+    bench.say("10:00:01 pppd[7]: Using interface ppp0");
+    bench.say("10:00:01 pppd[7]: Connect: ppp0 <--> /dev/pts/1");
+    bench.say("10:00:02 pppd[7]: LCP terminated by peer");
+    for second in 3..200 {
+        bench.correlator.advance(at(second), &mut bench.events);
+    }
+    bench.say("10:03:21 pppd[7]: Exit.");
+    let ends = bench.events.iter().filter(|event| matches!(event.body, Body::SessionEnd { .. }));
+    assert_eq!(ends.count(), 1);
+    assert_eq!(bench.correlator.logs.remembered(), (1, 1));
+    for second in 202..300 {
+        bench.correlator.advance(at(second), &mut bench.events);
+    }
+    assert_eq!(bench.correlator.logs.remembered(), (0, 0));
+}
+
+#[test]
 fn a_forged_line_in_a_name_stays_in_its_session() {
     let mut bench = Bench::new(true);
     bench.say("10:00:00 pppd[7]: Using interface ppp0");
