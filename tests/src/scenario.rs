@@ -84,9 +84,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Whether the agent is given the server's log: always, unless the scenario has no log followed.
+    /// Whether the agent is given the server's log: always, unless the scenario has no log followed, or others only.
     pub fn follows_server_log(&self) -> bool {
-        !self.agent.args.iter().any(|argument| argument == "--no-logs") && !self.script.contains("--no-logs")
+        let follows_none = self.agent.args.iter().any(|argument| argument == "--no-logs")
+            || self.script.contains("--no-logs");
+        let names_logs = self.script.contains("--log \"$OUT/");
+        !follows_none && (!names_logs || self.follows("server.log"))
     }
 
     /// Whether the script has the agent follow the log of this name, too.

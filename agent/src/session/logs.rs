@@ -200,6 +200,8 @@ impl Correlator {
         self.understand(stated, quality, id, log);
         self.note_closing(id);
         if let Some((offset, is_off)) = self.logs.offsets.take_news() {
+            // Now that the offset is known: the finding has the time of the packets.
+            let at = self.logs.offsets.correct(&log.source, stated);
             self.findings.clock(at, &offset, is_off, out);
         }
         // The line may have told that its process belongs to another group.
