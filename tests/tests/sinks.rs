@@ -2,7 +2,8 @@
 //! back. Nothing is lost but what the documentation says, all of that is counted, memory stays, and a sink
 //! that is well does not notice.
 //!
-//! `PPTPSCOPE_SINKS_SECONDS` (default 6) is how long it runs; for half of it the receivers are dead.
+//! `PPTPSCOPE_SINKS_SECONDS` (default 6) is how long it runs; for half of it the receivers are dead. For minutes it
+//! takes `--profile lab`: without optimisation a receiver of OTLP does not catch up.
 #![allow(
     clippy::expect_used,
     clippy::panic,
