@@ -55,6 +55,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const LISTENERS: Duration = Duration::from_secs(5);
 /// How often the logs are looked at.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Why the agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -251,6 +251,7 @@ impl Correlator {
         self.radius_timeouts(now, out);
         self.release_overdue(now, out);
         self.search_groups(now);
+        self.sweep_logs(now, out);
         if let Some((due, wait)) = self.next_search
             && due <= now
         {
@@ -416,6 +417,5 @@ impl Correlator {
         self.connections.sweep(now, limit);
         self.tombstones.sweep(now);
         self.strangers.sweep(now);
-        self.sweep_logs(now);
     }
 }

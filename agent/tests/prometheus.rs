@@ -219,7 +219,9 @@ fn scrape(prometheus: &Path) {
 fn prometheus_scrapes_the_agent() {
     let prometheus =
         std::env::var_os("PPTPSCOPE_PROMTOOL").map(|tool| Path::new(&tool).with_file_name("prometheus"));
+    let is_required = std::env::var_os("PPTPSCOPE_NATIVE").is_some_and(|value| value == "require");
     let Some(prometheus) = prometheus.filter(|program| program.exists()) else {
+        assert!(!is_required, "no Prometheus");
         eprintln!(
             "SKIPPED: PPTPSCOPE_PROMTOOL names no promtool with Prometheus beside it; `cargo xtask test` does"
         );
@@ -229,9 +231,7 @@ fn prometheus_scrapes_the_agent() {
     let result = thread::spawn(move || namespace::enter().map(|()| scrape(&prometheus))).join();
     match result {
         Ok(Ok(())) => {}
-        Ok(Err(reason)) if std::env::var_os("PPTPSCOPE_NATIVE").is_some_and(|value| value == "require") => {
-            panic!("cannot run: {reason}");
-        }
+        Ok(Err(reason)) if is_required => panic!("cannot run: {reason}"),
         Ok(Err(reason)) => eprintln!("SKIPPED: {reason}"),
         Err(panic) => std::panic::resume_unwind(panic),
     }

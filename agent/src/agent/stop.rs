@@ -25,7 +25,14 @@ impl Agent {
         self.kernel.detach_path();
         while self.drain()? {}
         let patience = Instant::now() + LAST_LOGS;
-        while self.read_logs()? && Instant::now() < patience {}
+        let mut has_more = true;
+        while has_more && Instant::now() < patience {
+            has_more = self.read_logs()?;
+        }
+        if has_more {
+            self.follower.give_up();
+            warn!("the logs were not read to their end: agent.stop has the bytes as lost");
+        }
         let now = KernelClock::now();
         let flows = self.kernel.flows()?;
         self.flows_used = flows.len() as u64;

@@ -161,8 +161,9 @@ impl Stage {
     pub const fn received_before(reason: Reason) -> Option<Self> {
         use Reason::*;
         Some(match reason {
-            NetfilterDrop | ConntrackFull | IpRefused | OtherHost | ReassemblyFailed | CpuBacklog
-            | QueueFull => Self::Uplink,
+            NetfilterDrop | ConntrackFull | IpRefused | ReassemblyFailed | CpuBacklog | QueueFull => {
+                Self::Uplink
+            }
             NoReceiver | RawSocketFull | RawSocketRefused | DaemonDiscarded | GreShort
             | GreVersionUnknown | GreNoHandler | PptpBadHeader | PptpUnknownCall | PptpBacklog
             | PppLinkError => Self::Delivered,

@@ -38,8 +38,11 @@ const MAX_GROUPS: usize = 16_384;
 const MAX_PARENTS: usize = 16_384;
 /// A process that said nothing for this long is over, whatever it did not say.
 const SILENT: Duration = Duration::from_secs(86_400);
-/// Processes whose call is over are remembered for this long after what they said last, at least: a logger may be late.
-const OVER: Duration = Duration::from_secs(30);
+/// Processes whose call is over are looked at so often, and forgotten when they were silent since the last look: a
+/// logger may be late.
+const OVER: Duration = Duration::from_secs(60);
+/// So many looks when pppd has not said that it exits: what it runs at the end, such as RADIUS accounting, may hang.
+const PATIENT_LOOKS: u8 = 10;
 /// pppd starts within this time after its worker said so; on a host that is short of everything it may take long.
 const START_WAIT: Duration = Duration::from_secs(15);
 
@@ -47,6 +50,8 @@ const START_WAIT: Duration = Duration::from_secs(15);
 const MAX_WAITING: usize = 256;
 /// Groups looked at, of those that spoke last, for one that a process without a known parent may belong to.
 const MAX_NEAR: usize = 32;
+/// Groups looked at for one that can go.
+const MAX_LOOKS: usize = 8;
 /// Groups looked at, of those that spoke last, for the worker that an address names.
 pub(in crate::session) const MAX_NAMED: usize = 1024;
 
@@ -79,9 +84,9 @@ pub(super) struct Logs {
     speakers: BTreeMap<Speaker, Id>,
     /// Groups by when they last said something.
     ages: std::collections::BTreeSet<(Timestamp, Id)>,
-    /// Groups that said for the first time that they end.
-    closing: Vec<Id>,
-    /// Those that said so before, and since when they are watched for silence.
+    /// Groups that said that they end, and that time has not come to since.
+    closing: VecDeque<Id>,
+    /// Those that said so before, and when they were looked at last.
     over: VecDeque<(Timestamp, Id)>,
     parents: BTreeMap<u32, u32>,
     parent_order: VecDeque<u32>,
@@ -97,7 +102,7 @@ pub(super) struct Logs {
     offsets: Offsets,
     /// Which call has which group.
     of_call: BTreeMap<Serial, Id>,
-    /// Ends of sessions that turned out to be part of another one.
+    /// Ends of sessions that turned out to be part of another one, or had to go.
     merged: Vec<Event>,
 }
 
@@ -134,6 +139,11 @@ impl Logs {
         (self.groups.len(), self.speakers.len())
     }
 
+    /// Whether a process is known.
+    pub(super) fn remembers(&self, pid: u32) -> bool {
+        self.speakers.keys().any(|speaker| speaker.what == Voice::Pid(pid))
+    }
+
     /// Every table is within its bound, and none points to what is gone.
     pub(super) fn is_bounded(&self) -> bool {
         let voices: usize = self.groups.values().map(|group| group.voices.len()).sum();
@@ -141,8 +151,7 @@ impl Logs {
             && self.ages.len() == self.groups.len()
             && self.speakers.len() <= voices
             && voices <= self.groups.len() + understand::MAX_VOICES
-            && self.closing.len() <= MAX_GROUPS
-            && self.over.len() <= MAX_GROUPS
+            && self.closing.len() + self.over.len() <= 2 * MAX_GROUPS
             && self.waiting.len() <= MAX_WAITING
             && held::is_bounded(&self.held)
             && self.parents.len() <= MAX_PARENTS
@@ -239,7 +248,11 @@ impl Correlator {
             }
             return Some((group, Join { key: Key::Pid, confidence: Confidence::High }));
         }
-        let (group, join) = self.parent_group(at, log).unwrap_or_else(|| {
+        let has_room = |logs: &Logs, id: Id| {
+            logs.groups.get(&id).is_some_and(|group| group.voices.len() < understand::MAX_VOICES)
+        };
+        let parent = self.parent_group(at, log).filter(|(id, _)| has_room(&self.logs, *id));
+        let (group, join) = parent.unwrap_or_else(|| {
             let group = self.logs.next;
             self.logs.next += 1;
             self.logs.groups.insert(group, Group::begin(at, group, log));
@@ -316,16 +329,42 @@ impl Correlator {
         }
     }
 
+    /// Makes room: of the groups that are done one goes, or else the one that was silent for longest.
     fn bound_groups(&mut self) {
-        while self.logs.groups.len() > MAX_GROUPS
-            && let Some((_, id)) = self.logs.ages.pop_first()
-        {
+        while self.logs.groups.len() > MAX_GROUPS {
+            let done = (0..MAX_LOOKS).find_map(|_| self.next_done());
+            let Some(id) = done.or_else(|| self.logs.ages.first().map(|(_, id)| *id)) else { return };
             self.forget_group(id);
         }
     }
 
+    /// The next group that said that it ends, when it is done; otherwise it is the last one from here on.
+    fn next_done(&mut self) -> Option<Id> {
+        let (at, id) = match self.logs.over.pop_front() {
+            Some((at, id)) => (Some(at), id),
+            None => (None, self.logs.closing.pop_front()?),
+        };
+        let group = self.logs.groups.get(&id)?;
+        if self.is_done(group) {
+            return Some(id);
+        }
+        match at {
+            Some(at) => self.logs.over.push_back((at, id)),
+            None => self.logs.closing.push_back(id),
+        }
+        None
+    }
+
+    /// Whether all is told of the call of a group that said that it ends.
+    fn is_done(&self, group: &Group) -> bool {
+        let has_call = group.call.is_some_and(|(serial, _)| self.calls.get(serial).is_some());
+        // A session that only the log knows: its end is to be told.
+        let is_open = group.announced && !group.ended;
+        !has_call && !is_open
+    }
+
     fn forget_group(&mut self, id: Id) {
-        if let Some(group) = self.logs.groups.remove(&id) {
+        if let Some(mut group) = self.logs.groups.remove(&id) {
             self.logs.ages.remove(&(group.last, id));
             for voice in &group.voices {
                 if self.logs.speakers.get(voice) == Some(&id) {
@@ -334,6 +373,9 @@ impl Correlator {
             }
             if let Some((serial, _)) = group.call {
                 self.logs.of_call.remove(&serial);
+            } else if group.announced && !group.ended {
+                let end = group.end(group.last, &self.config.host);
+                self.logs.merged.push(end);
             }
         }
     }
@@ -454,49 +496,45 @@ impl Correlator {
         }
     }
 
-    /// A group that says that it ends is forgotten before others.
+    /// Remembers that a group says that it ends: such groups go first.
     fn note_closing(&mut self, id: Id) {
-        let Logs { groups, closing, .. } = &mut self.logs;
-        if let Some(group) = groups.get_mut(&id)
+        if let Some(group) = self.logs.groups.get_mut(&id)
             && group.closing
             && !std::mem::replace(&mut group.is_swept, true)
         {
-            // Some may have had to go already.
-            if closing.len() == MAX_GROUPS {
-                closing.retain(|id| groups.contains_key(id));
-            }
-            closing.push(id);
+            self.logs.closing.push_back(id);
         }
     }
 
     /// Forgets groups that have been silent since long, and those whose call is over soon.
-    pub(super) fn sweep_logs(&mut self, now: Timestamp) {
-        let Logs { groups, closing, over, .. } = &mut self.logs;
-        over.extend(closing.drain(..).map(|id| (now, id)));
-        if over.len() > MAX_GROUPS {
-            over.retain(|(_, id)| groups.contains_key(id));
+    pub(super) fn sweep_logs(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+        for id in std::mem::take(&mut self.logs.closing) {
+            if let Some(group) = self.logs.groups.get_mut(&id) {
+                group.is_fresh = false;
+                self.logs.over.push_back((now, id));
+            }
         }
-        while let Some((since, id)) = self.logs.over.front().copied()
-            && since + OVER <= now
+        while let Some((looked, id)) = self.logs.over.front().copied()
+            && looked + OVER <= now
         {
             self.logs.over.pop_front();
             let Some(group) = self.logs.groups.get_mut(&id) else { continue };
             let is_fresh = std::mem::take(&mut group.is_fresh);
-            let has_call = group.call.is_some_and(|(serial, _)| self.calls.get(serial).is_some());
-            // A session that only the log knows: its end is to be told.
-            let is_open = group.announced && !group.ended;
-            if is_fresh || has_call || is_open {
-                self.logs.over.push_back((now, id));
-            } else {
+            group.looks = if is_fresh { 0 } else { group.looks.saturating_add(1) };
+            let is_silent = !is_fresh && (group.has_exited() || group.looks >= PATIENT_LOOKS);
+            let is_done = self.logs.groups.get(&id).is_some_and(|group| self.is_done(group));
+            if is_silent && is_done {
                 self.forget_group(id);
+            } else {
+                self.logs.over.push_back((now, id));
             }
         }
         while let Some((last, id)) = self.logs.ages.first().copied()
             && last + SILENT < now
         {
-            self.logs.ages.pop_first();
             self.forget_group(id);
         }
+        out.append(&mut self.logs.merged);
     }
 
     /// How far the clock of each log is from that of the wire.

@@ -118,6 +118,11 @@ impl Follower {
         more
     }
 
+    /// Nothing more is read: what is left of the files is counted as lost.
+    pub fn give_up(&mut self) {
+        self.files.iter_mut().for_each(File::give_up);
+    }
+
     /// Each log.
     pub fn members(&self) -> impl Iterator<Item = Summary<'_>> {
         self.files.iter().map(File::summary).chain(self.journal.as_ref().map(Journal::summary))

@@ -41,6 +41,10 @@ pub(super) struct Group {
     pub(super) closing: bool,
     /// It is watched for silence, because its call may be over.
     pub(super) is_swept: bool,
+    /// Times that it was looked at since, and had said nothing.
+    pub(super) looks: u8,
+    /// pppd said that it exits.
+    pub(super) pppd_exits: bool,
     /// It said something, or its call ended, since that was looked at last.
     pub(super) is_fresh: bool,
     /// The call on the wire, and what joined them.
@@ -93,6 +97,8 @@ impl Group {
             guess: false,
             closing: false,
             is_swept: false,
+            looks: 0,
+            pppd_exits: false,
             is_fresh: true,
             call: None,
             client: None,
@@ -171,6 +177,11 @@ impl Group {
         };
         let distance = pppd.checked_sub(worker).filter(|distance| (1..=NEIGHBOURS).contains(distance))?;
         (!self.ended && self.call.is_none()).then_some(distance)
+    }
+
+    /// Whether its pppd said that it exits, if there ever was one.
+    pub(super) fn has_exited(&self) -> bool {
+        self.pppd_exits || !self.has("pppd")
     }
 
     /// Whether its worker said that it starts pppd, and no pppd is known.

@@ -79,7 +79,10 @@ impl Correlator {
                 group.step(Phase::Up, Cause::IpcpOpened, None);
             }
             lines::PPPD_TERMINATED => group.step(Phase::Closing, Cause::LogMessage, None),
-            lines::PPPD_EXIT => group.step(Phase::Closed, Cause::LogMessage, None),
+            lines::PPPD_EXIT => {
+                group.pppd_exits = true;
+                group.step(Phase::Closed, Cause::LogMessage, None);
+            }
             lines::WORKER_FINISHED => group.step(Phase::Closed, Cause::LogMessage, None),
             other => {
                 if lines::AUTHENTICATED.contains(&other) {
@@ -283,7 +286,7 @@ impl Group {
         self.name_user(user.map(String::as_str));
     }
 
-    fn end(&mut self, at: Timestamp, host: &str) -> Event {
+    pub(super) fn end(&mut self, at: Timestamp, host: &str) -> Event {
         self.ended = true;
         let reason = self.ending.unwrap_or(Cause::LogMessage);
         let (last_phase, was_up) = (self.phases.last_open(), self.phases.was_up());

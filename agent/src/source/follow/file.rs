@@ -86,6 +86,16 @@ impl File {
         }
     }
 
+    /// Counts what was not read as lost.
+    pub(super) fn give_up(&mut self) {
+        let old = self.old.iter().map(|(old, _)| old);
+        let unread = old.chain(&self.open).map(|open| {
+            let size = open.file.metadata().map_or(open.size, |metadata| metadata.len());
+            size.saturating_sub(open.position)
+        });
+        self.lost_bytes += unread.sum::<u64>();
+    }
+
     fn try_poll(&mut self, budget: usize, take: &mut dyn FnMut(Observation)) -> io::Result<bool> {
         if self.read_old(budget, take)? {
             return Ok(true);

@@ -10,11 +10,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use pptpscope_tests::generate::Ends;
 use pptpscope_tests::statistics::Sample;
 use serde_json::Value;
 
-use crate::Error;
 use crate::traffic::Sent;
+use crate::{Error, daemons};
 
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -27,7 +28,9 @@ pub(crate) struct Saw {
     ended: u64,
     from_clients: u64,
     from_server: u64,
-    /// Lines of daemons that were joined to a call.
+    /// Clients that take turns.
+    clients: u64,
+    /// Lines of daemons that were joined to a call of their client.
     lines: u64,
     /// Events by their names.
     events: BTreeMap<String, u64>,
@@ -49,11 +52,18 @@ impl Saw {
                 self.from_clients += packets("from_client");
                 self.from_server += packets("from_server");
             }
-            "log" => self.lines += u64::from(event["session"].is_object()),
+            "log" => self.lines += u64::from(self.is_of_its_call(event)),
             "agent.loss" => self.losses.push(format!("it reports a loss: {}", event["agent_loss"])),
             "agent.stop" => self.status = event["agent_stop"]["status"].clone(),
             _ => {}
         }
+    }
+
+    /// Whether a line was joined to a call of the client that its process serves.
+    fn is_of_its_call(&self, line: &Value) -> bool {
+        let number = line["log"]["pid"].as_u64().and_then(daemons::number_of);
+        let client = number.map(|number| Ends::of((number % self.clients) as u32).client.to_string());
+        line["session"]["client"].as_str() == client.as_deref()
     }
 
     /// Where this is not what was sent.
@@ -101,6 +111,7 @@ impl Agent {
         interface: &str,
         log: Option<&Path>,
         stats_interval: u32,
+        clients: u64,
     ) -> Result<Self, Error> {
         let mut command = Command::new(program);
         command.args(["run", "--no-config", "--interface", interface]);
@@ -115,7 +126,7 @@ impl Agent {
         let count = Arc::clone(&events);
         let (started, starts) = mpsc::channel();
         let reader = thread::spawn(move || {
-            let mut saw = Saw::default();
+            let mut saw = Saw { clients, ..Saw::default() };
             for line in lines.map_while(Result::ok) {
                 let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
                 count.fetch_add(1, Ordering::Relaxed);

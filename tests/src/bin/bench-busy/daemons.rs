@@ -10,6 +10,11 @@ use pptpscope_tests::generate::Ends;
 /// Process ids from here on: no kernel has them, so that none is of this machine.
 const FIRST_PID: u64 = 5_000_000;
 
+/// Number of the call that a process serves.
+pub(crate) fn number_of(pid: u64) -> Option<u64> {
+    Some(pid.checked_sub(FIRST_PID)? / 2)
+}
+
 /// Both daemons of each call.
 pub(crate) struct Daemons {
     log: File,

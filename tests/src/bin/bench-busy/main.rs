@@ -98,7 +98,8 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     let log = log.as_ref().map(|log| log.0.as_path());
     let daemons = log.map(Daemons::new).transpose()?;
     let mut traffic = Traffic::new(arguments.up, arguments.setups, daemons)?;
-    let mut agent = Agent::start(&arguments.agent, traffic::WATCHED, log, arguments.stats_interval)?;
+    let clients = traffic.clients();
+    let mut agent = Agent::start(&arguments.agent, traffic::WATCHED, log, arguments.stats_interval, clients)?;
     let filling = f64::from(arguments.up) / f64::from(arguments.setups);
     println!(
         "{} calls in {filling:.0} s, then {} s with {} a second",

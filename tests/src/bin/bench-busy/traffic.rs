@@ -135,10 +135,14 @@ impl Traffic {
         }
     }
 
+    /// Clients that take turns: each calls again, but none so often that it is a finding.
+    pub(crate) const fn clients(&self) -> u64 {
+        8 * self.up as u64
+    }
+
     /// One call more; of too many the oldest goes.
     fn another(&mut self) -> io::Result<()> {
-        // Clients call again, but none so often that it is a finding.
-        let client = (self.calls % (8 * self.up as u64)) as u32;
+        let client = (self.calls % self.clients()) as u32;
         let call = Live { number: self.calls, client, next: self.maker.set_up(client)? };
         if let Some(daemons) = &mut self.daemons {
             daemons.set_up(call.number, &Ends::of(client))?;
