@@ -14,6 +14,8 @@ const LOSS_PER_MILLE: u64 = 10;
 const ENOUGH_PACKETS: u64 = 200;
 /// Fewer lost ones than this are chance.
 const ENOUGH_LOST: u64 = 10;
+/// Coherency counts of MPPE before they come again (RFC 3078, section 3).
+const COHERENCY_COUNTS: u64 = 4096;
 /// Reordering and duplication that an application may feel, in thousandths.
 const DISORDER_PER_MILLE: u64 = 20;
 
@@ -154,6 +156,11 @@ facts! { Dossier;
         Reading::of(worst_loss(call).map(|(party, loss)| {
             (call.traffic.counted_at, share(loss.packets, loss.of, party, "lost"))
         }))
+    };
+    OUT_OF_STEP: Gre, "more packets are lost than the coherency count of MPPE can tell" => |call| {
+        let most = [Party::Client, Party::Server].map(|party| call.traffic.of(party).lost).into_iter().max();
+        let most = most.filter(|lost| *lost >= COHERENCY_COUNTS);
+        Reading::of(most.map(|lost| (call.traffic.counted_at, format!("{lost} packets are lost"))))
     };
     REORDERED: Gre, "packets arrive out of order" => |call| {
         Reading::of(disorder(call, |sums| sums.reordered).map(|(party, number, of)| {

@@ -139,6 +139,8 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
     Rule {
         code: "mppe.key_mismatch",
         any: &[mppe::NOISE, logs::RANDOM_PROTOCOLS],
+        // Behind such a gap the same keys make noise of frames.
+        unless: &[gre::OUT_OF_STEP],
         confidence: Confidence::Medium,
         say: |_| "The two ends encrypt with different keys: what one sends is noise to the other.".into(),
         ..Rule::BLANK

@@ -233,6 +233,28 @@ fn encryption_that_one_end_does_not_have() {
 }
 
 #[test]
+fn noise_is_of_other_keys_unless_so_much_is_lost_that_the_count_has_come_again() {
+    let noisy = |highest| {
+        let mut script = Script::new();
+        script.up();
+        let mut flow = carried(10, None);
+        flow.sequence.record(highest);
+        flow.packets += 1;
+        script.counters(Party::Server, flow);
+        script.wait_ms(20_000);
+        for (id, protocol) in (3..).zip([0x00e1, 0x1234, 0x4321]) {
+            let body = ProtocolReject { rejected_protocol: protocol.into() };
+            script.frame(Party::Client, Frame::Lcp(lcp::Packet { id, body }));
+        }
+        terminate(&mut script, Party::Client, "User request");
+        hang_up(&mut script, Party::Client);
+        said(&script).iter().any(|said| said.contains("mppe.key_mismatch"))
+    };
+    assert!(noisy(20));
+    assert!(!noisy(20_000));
+}
+
+#[test]
 fn options_that_bounce_are_named() {
     let mut script = Script::new();
     script.connect();
