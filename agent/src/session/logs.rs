@@ -40,9 +40,9 @@ const MAX_PARENTS: usize = 16_384;
 const SILENT: Duration = Duration::from_secs(86_400);
 /// Processes whose call is over are looked at so often, and forgotten when they were silent since the last look: a
 /// logger may be late.
-const OVER: Duration = Duration::from_secs(60);
+const OVER: Duration = Duration::from_secs(30);
 /// So many looks when pppd has not said that it exits: what it runs at the end, such as RADIUS accounting, may hang.
-const PATIENT_LOOKS: u8 = 10;
+const PATIENT_LOOKS: u8 = 20;
 /// pppd starts within this time after its worker said so; on a host that is short of everything it may take long.
 const START_WAIT: Duration = Duration::from_secs(15);
 

@@ -501,10 +501,10 @@ fn processes_of_a_call_that_is_over_are_remembered_for_a_while() {
     let joins = bench.joins(100);
     assert_eq!(joins.len(), 3);
     assert!(joins[0].0.is_some() && joins.iter().all(|join| join.0 == joins[0].0), "{joins:?}");
-    // Looked at after one minute and after two: it had spoken, and it was silent.
-    pass_to(&mut bench, 82, 182);
+    // Looked at twice more: it had spoken, and it was silent.
+    pass_to(&mut bench, 82, 122);
     assert_eq!(bench.correlator.logs.remembered(), (1, 1));
-    pass_to(&mut bench, 183, 184);
+    pass_to(&mut bench, 123, 124);
     assert_eq!(bench.correlator.logs.remembered(), (0, 0));
 }
 
