@@ -333,7 +333,7 @@ impl Correlator {
     fn bound_groups(&mut self) {
         while self.logs.groups.len() > MAX_GROUPS {
             let done = (0..MAX_LOOKS).find_map(|_| self.next_done());
-            let Some(id) = done.or_else(|| self.logs.ages.first().map(|(_, id)| *id)) else { return };
+            let Some(id) = done.or_else(|| self.logs.ages.pop_first().map(|(_, id)| id)) else { return };
             self.forget_group(id);
         }
     }
@@ -532,6 +532,7 @@ impl Correlator {
         while let Some((last, id)) = self.logs.ages.first().copied()
             && last + SILENT < now
         {
+            self.logs.ages.pop_first();
             self.forget_group(id);
         }
         out.append(&mut self.logs.merged);
