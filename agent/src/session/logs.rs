@@ -79,7 +79,7 @@ enum Voice {
 /// What is known from logs.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
-    groups: BTreeMap<Id, Group>,
+    groups: BTreeMap<Id, Box<Group>>,
     next: Id,
     speakers: BTreeMap<Speaker, Id>,
     /// Groups by when they last said something.
@@ -255,7 +255,7 @@ impl Correlator {
         let (group, join) = parent.unwrap_or_else(|| {
             let group = self.logs.next;
             self.logs.next += 1;
-            self.logs.groups.insert(group, Group::begin(at, group, log));
+            self.logs.groups.insert(group, Box::new(Group::begin(at, group, log)));
             self.logs.ages.insert((at, group));
             (group, Join { key: Key::Pid, confidence: Confidence::High })
         });

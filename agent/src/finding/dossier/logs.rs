@@ -1,5 +1,7 @@
 //! What the daemons' logs say about a call, as rules read it.
 
+use std::borrow::Cow;
+
 use super::Tally;
 use crate::event::log::{Class, Log};
 use crate::seldom::{Seldom, seldom};
@@ -7,17 +9,18 @@ use crate::time::Timestamp;
 
 /// Lines remembered for each call.
 const MAX_LINES: usize = 64;
+/// Lines for which room is made at a time.
+const ROOM: usize = 4;
 
 /// A line that was recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::finding) struct LogLine {
     pub(in crate::finding) at: Timestamp,
-    pub(in crate::finding) program: String,
+    pub(in crate::finding) program: Cow<'static, str>,
     /// Its id in the catalogue of messages.
-    pub(in crate::finding) id: String,
+    pub(in crate::finding) id: Cow<'static, str>,
     pub(in crate::finding) class: Class,
-    pub(in crate::finding) text: String,
-    pub(in crate::finding) fields: crate::event::log::Fields,
+    pub(in crate::finding) text: Box<str>,
 }
 
 /// The lines of a call, oldest first; of too many the first ones, for causes come before effects.
@@ -43,13 +46,16 @@ impl Logs {
         if self.lines.len() >= MAX_LINES {
             return false;
         }
+        if self.lines.len() == self.lines.capacity() {
+            // Each call has these: no room for lines that never come.
+            self.lines.reserve_exact(ROOM);
+        }
         self.lines.push(LogLine {
             at,
-            program: log.program.to_string(),
-            id: id.to_string(),
+            program: log.program.clone(),
+            id: id.clone(),
             class: log.class.unwrap_or(Class::Other),
-            text: log.text.clone(),
-            fields: log.fields.clone(),
+            text: log.text.as_str().into(),
         });
         true
     }

@@ -196,7 +196,7 @@ facts! { Dossier;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::log::{Class, Fields};
+    use crate::event::log::Class;
     use crate::time::Timestamp;
 
     /// Every id that a fact of this file is made of.
@@ -228,10 +228,9 @@ mod tests {
         let line = |text: &str| LogLine {
             at: Timestamp::default(),
             program: "pppd".into(),
-            id: String::new(),
+            id: "".into(),
             class: Class::Progress,
             text: text.into(),
-            fields: Fields::new(),
         };
         let sent = line("sent [CCP ConfReq id=0x1 <mppe +H -M +S -L -D -C>]");
         assert_eq!(dump_bits(&sent), Some((true, [false, false, true])));

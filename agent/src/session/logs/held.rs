@@ -134,8 +134,8 @@ impl Logs {
             return Fate::To(id, certain(Key::Frame));
         }
         let only = |is_it: &dyn Fn(&Group) -> bool| {
-            let mut found =
-                held.candidates.iter().copied().filter(|id| self.groups.get(id).is_some_and(is_it));
+            let fits = |id: &Id| self.groups.get(id).is_some_and(|group| is_it(group));
+            let mut found = held.candidates.iter().copied().filter(fits);
             let first = found.next()?;
             found.next().is_none().then_some(first)
         };
@@ -159,7 +159,7 @@ impl Logs {
     fn guess(&self, held: &Held) -> Fate {
         match self.fate(held) {
             Fate::Wait => {
-                let lacks = |id: &&Id| self.groups.get(id).is_some_and(Group::lacks_pppd);
+                let lacks = |id: &&Id| self.groups.get(id).is_some_and(|group| group.lacks_pppd());
                 let join = Join { key: Key::Time, confidence: Confidence::Low };
                 held.candidates.iter().find(lacks).map_or(Fate::Release, |id| Fate::To(*id, join))
             }

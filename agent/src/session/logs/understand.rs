@@ -123,7 +123,7 @@ impl Correlator {
             let is_it = |group: &Group| {
                 group.host == log.host && !group.ended && of(group) == Some(value) && group.starts_pppd
             };
-            *other != id && self.logs.groups.get(other).is_some_and(is_it)
+            *other != id && self.logs.groups.get(other).is_some_and(|group| is_it(group))
         });
         let right = fitting.next()?;
         fitting.next().is_none().then_some((pid, right))
