@@ -118,9 +118,10 @@ impl Follower {
         more
     }
 
-    /// Nothing more is read: what is left of the files is counted as lost.
+    /// Nothing more is read: what is left is counted as lost.
     pub fn give_up(&mut self) {
         self.files.iter_mut().for_each(File::give_up);
+        self.journal.iter_mut().for_each(Journal::give_up);
     }
 
     /// Each log.

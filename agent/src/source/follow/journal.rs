@@ -29,6 +29,7 @@ pub(super) struct Journal {
     running: Option<Running>,
     next_start: Instant,
     rotations: u64,
+    lost_bytes: u64,
     problem: Option<String>,
 }
 
@@ -53,8 +54,8 @@ impl Journal {
             argument.push(directory);
             argument
         });
-        let (next_start, rotations) = (Instant::now(), 0);
-        Self { reader, place, since, running: None, next_start, rotations, problem: None }
+        let (next_start, rotations, lost_bytes) = (Instant::now(), 0, 0);
+        Self { reader, place, since, running: None, next_start, rotations, lost_bytes, problem: None }
     }
 
     /// Ends journalctl, as whoever tests what happens then.
@@ -70,9 +71,17 @@ impl Journal {
             name: "journal",
             counts: self.reader.counts(),
             rotations: self.rotations,
-            lost_bytes: 0,
+            lost_bytes: self.lost_bytes,
             problem: self.problem.as_deref(),
         }
+    }
+
+    /// Counts what journalctl has given and nobody took as lost. What it has not given yet is still in the journal.
+    pub(super) fn give_up(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        // With it its pipe ends, and with that the queue.
+        let _ = running.child.kill();
+        self.lost_bytes += running.lines.iter().map(|entry| entry.len() as u64).sum::<u64>();
     }
 
     /// Takes entries that are there; true when there may be more.

@@ -228,4 +228,13 @@ fn a_real_journal_is_read_back_followed_and_survives_rotation() {
     assert_eq!(wait_for(&mut follower, 20), units(60..80));
     let summary = follower.members().next().unwrap();
     assert_eq!((summary.counts.recognised, summary.counts.unreadable, summary.rotations), (77, 0, 1));
+    // What journalctl has given when the agent ends is lost, and counted.
+    let lost = (1..20).map(|tries| {
+        let mut follower = start();
+        follower.poll(&mut |_| ());
+        std::thread::sleep(Duration::from_millis(100 * tries));
+        follower.give_up();
+        follower.members().map(|log| log.lost_bytes).sum::<u64>()
+    });
+    assert!(lost.into_iter().any(|bytes| bytes > 77 * 100));
 }
