@@ -116,7 +116,8 @@ pub struct Settings {
     pub privacy: Private,
 
     /// Where events go, each sink under a name of your choice. A sink of a later file takes the place of
-    /// one with the same name; `--sink` takes the place of all. [default: standard output]
+    /// one with the same name and leaves the others (type `none` takes it away); `--sink` takes the place of all.
+    /// [default: standard output]
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sinks: Option<BTreeMap<String, SinkSpec>>,
@@ -263,6 +264,17 @@ impl Settings {
         }
     }
 
+    /// These of a later file, and what they do not say from the files before it: also the sinks that they do not name.
+    #[must_use]
+    pub fn after(mut self, before: Self) -> Self {
+        if let (Some(sinks), Some(earlier)) = (&mut self.sinks, &before.sinks) {
+            for (name, sink) in earlier {
+                sinks.entry(name.clone()).or_insert_with(|| sink.clone());
+            }
+        }
+        self.over(before)
+    }
+
     /// These, and what they do not say from `below`.
     #[must_use]
     pub fn over(self, below: Self) -> Self {
@@ -325,9 +337,8 @@ impl Settings {
 
     /// The sinks, in the order of their names.
     pub fn sinks(&self) -> Vec<SinkSpec> {
-        self.sinks
-            .as_ref()
-            .map_or_else(|| vec![SinkSpec::stdout()], |sinks| sinks.values().cloned().collect())
+        let Some(sinks) = &self.sinks else { return vec![SinkSpec::stdout()] };
+        sinks.values().filter(|sink| !sink.is_none()).cloned().collect()
     }
 }
 
@@ -335,7 +346,7 @@ impl Radius {
     /// Reads the secrets.
     ///
     /// # Errors
-    /// When they cannot be read, or there are too many ports.
+    /// When they cannot be read, everybody else can, or there are too many ports.
     pub fn settings(&self) -> anyhow::Result<radius::Settings> {
         let ports = self.ports.iter().flatten();
         let mut ports: Vec<u16> = ports.filter_map(|port| u16::try_from(port.get()).ok()).collect();
@@ -345,10 +356,9 @@ impl Radius {
         }
         let secrets = match &self.secret_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read the secrets of RADIUS in {}", path.display()))?;
-                Secrets::parse(&text)
-                    .with_context(|| format!("cannot use the secrets of RADIUS in {}", path.display()))?
+                let failed = || format!("cannot use the secrets of RADIUS in {}", path.display());
+                let text = file::secret(path).with_context(failed)?;
+                Secrets::parse(&text).with_context(failed)?
             }
             None => Secrets::default(),
         };
@@ -462,6 +472,19 @@ mod tests {
         assert_eq!((both.logs.back.map(Number::get), both.logs.all_lines), (Some(5), Some(true)));
         assert_eq!(both.sinks.unwrap().into_keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(both.stats_interval, Some(STATS_INTERVAL));
+    }
+
+    #[test]
+    fn a_later_file_adds_sinks_replaces_them_by_name_and_takes_them_away() {
+        let read = |text: &str| toml::from_str::<Settings>(text).unwrap();
+        let package = || read("[sinks.events]\ntype = 'stdout'\n[sinks.findings]\ntype = 'journal'");
+        let sinks = |drop_in: &str| read(drop_in).after(package()).over(Settings::defaults()).sinks();
+        assert_eq!(sinks("deep = true").len(), 2);
+        assert_eq!(sinks("[sinks.more]\ntype = 'socket'\nto = '/x'").len(), 3);
+        let replaced = sinks("[sinks.events]\ntype = 'stdout'\nevents = ['finding']");
+        assert_eq!((replaced.len(), replaced.contains(&SinkSpec::stdout())), (2, false));
+        assert_eq!(sinks("[sinks.findings]\ntype = 'none'"), [SinkSpec::stdout()]);
+        assert_eq!(sinks("[sinks.findings]\ntype = 'none'\n[sinks.events]\ntype = 'none'"), []);
     }
 
     #[test]

@@ -38,10 +38,12 @@ pub(super) struct Args {
     settings: Settings,
 
     /// Where events go: TYPE[:TO][,KEY=VALUE]...; may be given more than once. Types are stdout, file:PATH,
-    /// journal, syslog:udp://HOST:PORT, syslog:tcp://HOST:PORT, syslog:/dev/log, socket:PATH, clickhouse:http://HOST:8123 and otlp:http://HOST:4318/v1/logs. Keys are
-    /// events=session.*+finding, severity=warning, buffer=4M, when-full=drop-newest|drop-oldest, and for
+    /// journal, syslog:udp://HOST:PORT, syslog:tcp://HOST:PORT, syslog:tls://HOST:PORT, syslog:/dev/log,
+    /// socket:PATH, clickhouse:http://HOST:8123, otlp:http://HOST:4318/v1/logs, both also with https://, and none.
+    /// Keys are events=session.*+finding, severity=warning, buffer=4M, when-full=drop-newest|drop-oldest; for
     /// files rotate-size=100M, rotate-age=24h, keep=7, compress, fsync; for clickhouse table=pptpscope; for
-    /// clickhouse and otlp headers-file=FILE. [default: stdout]
+    /// clickhouse and otlp headers-file=FILE; with tls:// and https:// ca-file=FILE, certificate-file=FILE,
+    /// key-file=FILE; for socket, syslog, clickhouse and otlp spool=FILE, spool-size=256M. [default: stdout]
     #[arg(long = "sink", value_name = "SINK")]
     sinks: Vec<SinkSpec>,
 
@@ -101,6 +103,30 @@ impl Args {
     }
 }
 
+/// What the settings name, read and checked.
+struct Named {
+    specs: Vec<SinkSpec>,
+    radius: crate::source::radius::Settings,
+    token: Option<server::Token>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    privacy: Option<crate::privacy::Privacy>,
+}
+
+impl Named {
+    fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let specs = settings.sinks();
+        spec::check_together(&specs).map_err(anyhow::Error::msg)?;
+        specs.iter().try_for_each(SinkSpec::check_files)?;
+        Ok(Self {
+            specs,
+            radius: settings.radius.settings()?,
+            token: settings.metrics.token()?,
+            tls: settings.metrics.identity()?.map(Identity::server).transpose()?,
+            privacy: settings.privacy.privacy()?,
+        })
+    }
+}
+
 /// Watches; writes the events to standard output only when `with_events`.
 pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
     let file::Loaded { settings, files } = match args.resolve() {
@@ -111,12 +137,13 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
         }
     };
     let verbosity = settings.verbosity.map_or(0, Number::get);
-    let radius = settings.radius.settings()?;
-    let specs = settings.sinks();
-    specs.iter().try_for_each(SinkSpec::check_files)?;
-    let token = settings.metrics.token()?;
-    let tls = settings.metrics.identity()?.map(Identity::server).transpose()?;
-    let privacy = settings.privacy.privacy()?;
+    let Named { specs, radius, token, tls, privacy } = match Named::read(&settings) {
+        Ok(named) => named,
+        Err(error) => {
+            eprintln!("pptpscope: {error:#}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     if args.check_config {
         let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
         let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };

@@ -88,7 +88,7 @@ pub fn load(chosen: Option<&Path>) -> Result<Loaded, Error> {
     let mut problems = Vec::new();
     for path in files {
         match parse(&path, &read(&path)?) {
-            Ok(settings) => loaded.settings = settings.over(loaded.settings),
+            Ok(settings) => loaded.settings = settings.after(loaded.settings),
             Err(found) => problems.extend(found),
         }
         loaded.files.push(path);

@@ -180,7 +180,7 @@ const HEAD: &str = "# Configuration
 `pptpscope run` reads `/etc/pptpscope/pptpscope.toml`, then the drop-ins `/etc/pptpscope/pptpscope.d/*.toml` in the order
 of their names. `--config FILE` names another file; its drop-ins are in the folder with the same name and `.d` for
 `.toml`. Without a file the defaults hold. What is said later wins: defaults, file, drop-ins, command line. A list
-or a sink is taken as a whole, not added to.
+is taken as a whole, not added to; a sink of a drop-in goes beside those of other names.
 
 ```
 pptpscope run --check-config      what is wrong, with file and line; ends with 0 or 2

@@ -1,8 +1,9 @@
 //! How an administrator says where events go: a table of the configuration, or a word of the command line
 //! that means the same.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -100,6 +101,8 @@ enum Kind {
     Socket,
     Clickhouse,
     Otlp,
+    /// Takes away a sink of an earlier file.
+    None,
 }
 
 impl SinkSpec {
@@ -119,6 +122,7 @@ impl Kind {
             Self::Socket => "socket",
             Self::Clickhouse => "clickhouse",
             Self::Otlp => "otlp",
+            Self::None => "none",
         }
     }
 }
@@ -151,6 +155,11 @@ impl SinkSpec {
         }
     }
 
+    /// Whether it only takes away one of an earlier file.
+    pub fn is_none(&self) -> bool {
+        self.kind == Kind::None
+    }
+
     /// Whether it writes to standard output.
     pub fn is_stdout(&self) -> bool {
         self.kind == Kind::Stdout
@@ -162,7 +171,10 @@ impl SinkSpec {
     /// Names the key that is missing or out of place.
     pub fn check(&self) -> Result<(), String> {
         let kind = self.kind.name();
-        let needs_to = !matches!(self.kind, Kind::Stdout | Kind::Journal);
+        if self.is_none() && *self != (Self { kind: Kind::None, ..Self::stdout() }) {
+            return Err("a sink of type none has no other keys".into());
+        }
+        let needs_to = !matches!(self.kind, Kind::Stdout | Kind::Journal | Kind::None);
         if needs_to && self.to.is_none() {
             return Err(format!("a sink of type {kind} needs `to`"));
         }
@@ -262,6 +274,12 @@ impl SinkSpec {
         self.tls().map(drop)
     }
 
+    /// The files that it writes to, which no other sink may.
+    fn own_files(&self) -> impl Iterator<Item = &Path> {
+        let file = self.to.as_deref().filter(|_| self.kind == Kind::File).map(Path::new);
+        file.into_iter().chain(self.spool.as_deref())
+    }
+
     fn spool(&self) -> io::Result<Option<Spool>> {
         let Some(path) = self.spool.clone() else { return Ok(None) };
         let bytes = self.spool_size.map_or(SPOOL_BYTES, Bytes::get);
@@ -333,6 +351,7 @@ impl SinkSpec {
                 sinks.add(start.with(Http::new(to, Form::Otlp, headers, tls.as_ref()))?);
             }
             Kind::Socket => sinks.add(start.with(Socket::new(PathBuf::from(to)))?),
+            Kind::None => {}
         }
         Ok(())
     }
@@ -357,6 +376,18 @@ const SPOOL_BYTES: u64 = 256 << 20;
 
 /// Table of ClickHouse when nothing else is said.
 const TABLE: &str = "pptpscope";
+
+/// Whether all of them can be what they are beside each other.
+///
+/// # Errors
+/// Names the file that two would write to.
+pub fn check_together(specs: &[SinkSpec]) -> Result<(), String> {
+    let mut taken = BTreeSet::new();
+    let twice = specs.iter().flat_map(SinkSpec::own_files).find(|path| !taken.insert(*path));
+    twice.map_or(Ok(()), |path| {
+        Err(format!("two sinks write to {}: each needs a file of its own", path.display()))
+    })
+}
 
 /// Begins all of them.
 ///
@@ -424,6 +455,19 @@ mod tests {
     }
 
     #[test]
+    fn two_sinks_do_not_share_a_file() {
+        let check = |texts: &[&str]| {
+            let specs: Vec<SinkSpec> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            check_together(&specs)
+        };
+        assert_eq!(check(&["file:/x", "file:/y", "socket:/x", "otlp:http://h,spool=/z", "stdout"]), Ok(()));
+        assert!(
+            check(&["file:/x", "stdout", "file:/x,keep=3"]).unwrap_err().contains("two sinks write to /x")
+        );
+        assert!(check(&["socket:/s,spool=/z", "otlp:http://h,spool=/z"]).unwrap_err().contains("/z"));
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         for (text, complaint) in [
             ("fiel:/x", "unknown variant `fiel`"),
@@ -448,6 +492,8 @@ mod tests {
             ("otlp:http://x,table=t", "`table` is for sinks of type clickhouse"),
             ("clickhouse:http://x,table=a;b", "`table` is a name"),
             ("file:/x,headers-file=/y", "`headers-file` is for"),
+            ("none:/x", "no other keys"),
+            ("none,severity=warning", "no other keys"),
         ] {
             let error = text.parse::<SinkSpec>().unwrap_err();
             assert!(error.contains(complaint), "{text}: {error}");
