@@ -6,7 +6,6 @@ pub mod file;
 pub mod manual;
 pub mod value;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::IngressMode;
 use crate::metrics::server::Token;
 use crate::privacy::{Key, Mode, Privacy};
-use crate::sink::spec::SinkSpec;
+use crate::sink::spec::{self, SinkSpec};
 use crate::source::follow;
 use crate::source::radius::{self, MAX_PORTS, PORTS, Secrets};
 use crate::tls::Identity;
@@ -120,7 +119,7 @@ pub struct Settings {
     /// [default: standard output]
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sinks: Option<BTreeMap<String, SinkSpec>>,
+    pub sinks: Option<spec::Named>,
 }
 
 /// RADIUS on the wire.
@@ -259,7 +258,7 @@ impl Settings {
                 ..Logs::default()
             },
             privacy: Private { user: Some(Mode::Plain), address: Some(Mode::Plain), key_file: None },
-            sinks: Some(BTreeMap::from([("stdout".to_owned(), SinkSpec::stdout())])),
+            sinks: Some(spec::name_by_type(&[SinkSpec::stdout()])),
             ..Self::default()
         }
     }
@@ -335,10 +334,11 @@ impl Settings {
         self.ring_bytes.unwrap_or(RingBytes::DEFAULT)
     }
 
-    /// The sinks, in the order of their names.
-    pub fn sinks(&self) -> Vec<SinkSpec> {
-        let Some(sinks) = &self.sinks else { return vec![SinkSpec::stdout()] };
-        sinks.values().filter(|sink| !sink.is_none()).cloned().collect()
+    /// The sinks by name, without those of type `none`.
+    pub fn sinks(&self) -> spec::Named {
+        let Some(sinks) = &self.sinks else { return spec::name_by_type(&[SinkSpec::stdout()]) };
+        let there = sinks.iter().filter(|(_, sink)| !sink.is_none());
+        there.map(|(name, sink)| (name.clone(), sink.clone())).collect()
     }
 }
 
@@ -478,7 +478,10 @@ mod tests {
     fn a_later_file_adds_sinks_replaces_them_by_name_and_takes_them_away() {
         let read = |text: &str| toml::from_str::<Settings>(text).unwrap();
         let package = || read("[sinks.events]\ntype = 'stdout'\n[sinks.findings]\ntype = 'journal'");
-        let sinks = |drop_in: &str| read(drop_in).after(package()).over(Settings::defaults()).sinks();
+        let sinks = |drop_in: &str| {
+            let sinks = read(drop_in).after(package()).over(Settings::defaults()).sinks();
+            sinks.into_values().collect::<Vec<_>>()
+        };
         assert_eq!(sinks("deep = true").len(), 2);
         assert_eq!(sinks("[sinks.more]\ntype = 'socket'\nto = '/x'").len(), 3);
         let replaced = sinks("[sinks.events]\ntype = 'stdout'\nevents = ['finding']");
@@ -493,7 +496,7 @@ mod tests {
             interfaces: Some(vec!["eth0".into()]),
             duration: Some(3),
             record: Some("/tmp/x".into()),
-            sinks: Some(BTreeMap::from([(
+            sinks: Some(spec::Named::from([(
                 "events".to_owned(),
                 "file:/x,rotate-size=2M,rotate-age=24h,keep=3,compress,events=session.*+finding,severity=warning"
                     .parse()

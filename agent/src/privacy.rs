@@ -110,6 +110,8 @@ pub struct Privacy {
     user: Mode,
     address: Mode,
     key: Key,
+    /// The key is that of the site, not of this run.
+    is_of_site: bool,
     plan: Node,
     /// Names that were seen lately: they may be in words that come later.
     names: Mutex<Names>,
@@ -118,14 +120,27 @@ pub struct Privacy {
 impl Privacy {
     /// Nothing to do when both are plain. Without a key the hashes are of no use beyond this run.
     pub fn new(user: Mode, address: Mode, key: Option<Key>) -> Option<Self> {
+        let is_of_site = key.is_some();
         let key = key.unwrap_or_else(Key::unknown);
         (user != Mode::Plain || address != Mode::Plain).then(|| Self {
             user,
             address,
             key,
+            is_of_site,
             plan: Node::of_events(),
             names: Mutex::default(),
         })
+    }
+
+    /// What takes the place of `before` while calls are open: they keep their ids where nobody has given another
+    /// key, and names stay known.
+    #[must_use]
+    pub fn after(mut self, before: Self) -> Self {
+        if !self.is_of_site && !before.is_of_site {
+            self.key = before.key;
+        }
+        self.names = before.names;
+        self
     }
 
     /// The event as it may go out.

@@ -102,7 +102,10 @@ impl Sinks {
 
     /// What is done to every event before a sink has it.
     pub fn set_privacy(&mut self, privacy: Option<Privacy>) {
-        self.privacy = privacy;
+        self.privacy = match (privacy, self.privacy.take()) {
+            (Some(privacy), Some(before)) => Some(privacy.after(before)),
+            (privacy, _) => privacy,
+        };
     }
 
     fn entry(&self, event: &Event) -> Result<Arc<Entry>, Error> {
@@ -153,16 +156,22 @@ impl Sinks {
     }
 
     /// Hands out `last`, then ends every sink. A receiver that does not take anything is given two
-    /// seconds. Returns the names of the sinks that lost events.
+    /// seconds. Returns the names of the sinks that lost events, but for standard output when its reader has
+    /// ended the run.
     ///
     /// # Errors
     /// When `last` is no JSON: a fault of this program.
     pub fn close(self, last: &Event) -> Result<Vec<String>, Error> {
         let last = self.entry(last)?;
+        let over = self.stdout.filter(|_| self.is_closed());
         self.sinks.iter().for_each(|sink| sink.push_last(&last));
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         self.sinks.iter().for_each(|sink| sink.close(deadline));
-        let lost = self.sinks.iter().filter(|sink| !sink.wait(deadline));
-        Ok(lost.map(|sink| sink.report().name).collect())
+        let lost = self
+            .sinks
+            .iter()
+            .enumerate()
+            .filter(|(index, sink)| !sink.wait(deadline) && over != Some(*index));
+        Ok(lost.map(|(_, sink)| sink.report().name).collect())
     }
 }

@@ -25,7 +25,7 @@ const REMEDY: &str = "\"none\"\n";
 
 fn begin(words: &str) -> Sinks {
     let sink: SinkSpec = words.parse().unwrap();
-    spec::begin(&[sink], "vpn").unwrap()
+    spec::begin(&spec::name_by_type(&[sink]), "vpn").unwrap()
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -281,7 +281,8 @@ fn receivers_die_and_come_back() {
     });
     let words = words.chain([format!("file:{}", path("events.jsonl"))]);
     let specs: Vec<SinkSpec> = words.map(|word| word.parse().unwrap()).collect();
-    let sinks = spec::begin(&specs, "vpn").unwrap();
+    let sinks =
+        spec::begin(&names.iter().cloned().chain(["file".to_owned()]).zip(specs).collect(), "vpn").unwrap();
 
     // Half of the time they are dead.
     let (dies, returns, ends) =

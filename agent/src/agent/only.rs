@@ -7,7 +7,10 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::thread::sleep;
+use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tracing::warn;
 
 /// Name of the socket.
@@ -46,28 +49,38 @@ impl Claim {
         let address = SocketAddr::from_abstract_name(name).map_err(ClaimError::Impossible)?;
         match UnixListener::bind_addr(&address) {
             Ok(listener) => Ok(Self { _listener: Some(listener) }),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let holder = holder(&address);
-                // Anybody can make such a socket; only who could be an agent is believed.
-                if let Ok((uid, pid)) = holder
-                    && uid != 0
-                    && uid != rustix::process::geteuid().as_raw()
-                {
-                    warn!(uid, ?pid, "the name of the agent's socket is taken by somebody else");
-                    return Ok(Self { _listener: None });
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => match holder(name) {
+                Ok((uid, pid)) if uid == 0 || uid == rustix::process::geteuid().as_raw() => {
+                    Err(ClaimError::Taken { pid })
                 }
-                Err(ClaimError::Taken { pid: holder.ok().and_then(|(_, pid)| pid) })
-            }
+                // Anybody can make such a socket: only who could be an agent keeps another one from its work.
+                holder => {
+                    let holder = holder.map_err(|error| error.to_string());
+                    warn!(?holder, "the name of the agent's socket is taken by something that is no agent");
+                    Ok(Self { _listener: None })
+                }
+            },
             Err(error) => Err(ClaimError::Impossible(error)),
         }
     }
 }
 
-/// User and process that hold the socket.
-fn holder(address: &SocketAddr) -> io::Result<(u32, Option<i32>)> {
-    let stream = UnixStream::connect_addr(address)?;
-    stream.set_nonblocking(true)?;
-    let peer = tokio::net::UnixStream::from_std(stream)?.peer_cred()?;
+/// User and process that hold the socket. Whoever does not answer at once is no agent, which listens and is asked by
+/// few.
+fn holder(name: &str) -> io::Result<(u32, Option<i32>)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+    let mut tries = 0;
+    while let Err(error) = connect(&socket, &address) {
+        // An agent that starts at the same moment may not listen yet.
+        tries += 1;
+        if tries > 5 {
+            return Err(error.into());
+        }
+        sleep(Duration::from_millis(20));
+    }
+    let peer = tokio::net::UnixStream::from_std(UnixStream::from(socket))?.peer_cred()?;
     Ok((peer.uid(), peer.pid()))
 }
 
@@ -86,5 +99,23 @@ mod tests {
         }
         drop(claim);
         Claim::new(&name).unwrap();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn whoever_does_not_answer_keeps_no_agent_from_its_work() {
+        use rustix::net::{bind, listen};
+        let socket =
+            || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        for backlog in [None, Some(0)] {
+            let name = format!("pptpscope-test-{}-{backlog:?}", std::process::id());
+            let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+            let (squatter, filler) = (socket(), socket());
+            bind(&squatter, &address).unwrap();
+            if let Some(backlog) = backlog {
+                listen(&squatter, backlog).unwrap();
+                connect(&filler, &address).unwrap();
+            }
+            Claim::new(&name).unwrap();
+        }
     }
 }

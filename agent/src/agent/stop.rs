@@ -54,9 +54,7 @@ impl Agent {
         self.correlator.line(&last);
         self.correlator.close();
         for name in self.sinks.close(&last)? {
-            if !(name == "stdout" && reason == StopReason::OutputClosed) {
-                warn!(sink = name, "some events were not delivered: the receiver is too slow or gone");
-            }
+            warn!(sink = name, "some events were not delivered: the receiver is too slow or gone");
         }
         info!("stopped; everything is detached");
         Ok(())

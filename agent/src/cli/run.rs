@@ -85,8 +85,7 @@ impl Args {
             layer.logs.follow = Some(true);
         }
         if !self.sinks.is_empty() {
-            let names = (1..).map(|number| format!("command-line-{number:03}"));
-            layer.sinks = Some(names.zip(self.sinks.iter().cloned()).collect());
+            layer.sinks = Some(spec::name_by_type(&self.sinks));
         }
         if self.verbose > 0 {
             layer.verbosity = Some(Number::near(self.verbose.into()));
@@ -105,7 +104,7 @@ impl Args {
 
 /// What the settings name, read and checked.
 struct Named {
-    specs: Vec<SinkSpec>,
+    specs: spec::Named,
     radius: crate::source::radius::Settings,
     token: Option<server::Token>,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -116,7 +115,9 @@ impl Named {
     fn read(settings: &Settings) -> anyhow::Result<Self> {
         let specs = settings.sinks();
         spec::check_together(&specs).map_err(anyhow::Error::msg)?;
-        specs.iter().try_for_each(SinkSpec::check_files)?;
+        for (name, spec) in &specs {
+            spec.check_files().with_context(|| format!("cannot use the sink {name}"))?;
+        }
         Ok(Self {
             specs,
             radius: settings.radius.settings()?,
@@ -168,7 +169,7 @@ pub(super) fn main(args: &Args, with_events: bool) -> anyhow::Result<ExitCode> {
     });
     let record = record.transpose()?;
     // Before there is another thread: each has its own.
-    if let Err(error) = confine(with_events && specs.iter().any(SinkSpec::makes_files)) {
+    if let Err(error) = confine(with_events && specs.values().any(SinkSpec::makes_files)) {
         tracing::warn!("the agent keeps all its capabilities: {error}");
     }
     let uname = rustix::system::uname();

@@ -210,7 +210,8 @@ fn find_unknown(table: &DeTable<'_>, schema: &Value, place: &str, unknown: &mut 
             None => part(schema, "additionalProperties"),
         };
         let Some(inner) = inner else {
-            let nearest = known.and_then(|known| nearest(name, known.keys().map(String::as_str)));
+            let wrong = name.replace('_', "-");
+            let nearest = known.and_then(|known| nearest(&wrong, known.keys().map(String::as_str)));
             let advice = nearest.map_or_else(
                 || "; all names: pptpscope config default".to_owned(),
                 |nearest| format!("; did you mean `{nearest}`?"),
@@ -229,9 +230,8 @@ fn find_unknown(table: &DeTable<'_>, schema: &Value, place: &str, unknown: &mut 
 }
 
 /// The name that was meant, where one is near enough.
-fn nearest<'name>(wrong: &str, names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
-    let wrong = wrong.replace('_', "-");
-    let closest = names.map(|name| (strsim::damerau_levenshtein(&wrong, name), name)).min()?;
+pub fn nearest<'name>(wrong: &str, names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
+    let closest = names.map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min()?;
     (closest.0 <= wrong.chars().count().max(3) / 3 + 1).then_some(closest.1)
 }
 

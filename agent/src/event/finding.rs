@@ -49,6 +49,16 @@ pub enum Source {
     History,
 }
 
+/// What words of others stand between in our sentences, and is in none of our own: there they can be told apart, and
+/// taken out where names are private.
+pub const QUOTES: [char; 2] = ['“', '”'];
+
+/// Words of a log or a peer, for a sentence of ours.
+pub fn quoted(words: &str) -> String {
+    let [open, close] = QUOTES;
+    format!("{open}{}{close}", words.replace(QUOTES, "\""))
+}
+
 /// One observation, for or against a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Evidence {

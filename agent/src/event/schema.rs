@@ -1,5 +1,7 @@
 //! The JSON Schema of the output, generated from the types.
 
+use std::sync::LazyLock;
+
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 
@@ -11,6 +13,16 @@ pub fn schema() -> Schema {
         SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Event>();
     schema.insert("title".into(), format!("pptpscope event, version {SCHEMA_VERSION}").into());
     sorted(schema)
+}
+
+/// Every event's name.
+pub fn names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let schema = schema().to_value();
+        let events = schema["oneOf"].as_array().into_iter().flatten();
+        events.filter_map(|event| event["properties"]["event"]["const"].as_str().map(str::to_owned)).collect()
+    });
+    &NAMES
 }
 
 /// In the order of the alphabet, whichever order serde_json was built to keep (evtx turns another on).

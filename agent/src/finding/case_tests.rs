@@ -10,6 +10,7 @@ use crate::event::finding::{Confidence, State};
 use crate::event::{Body, Event, Severity, log};
 use crate::logs::reader::{Reader, Settings};
 use crate::observation::What;
+use crate::privacy::{Mode, Privacy};
 
 /// File, and the code of the cause that was established.
 const CASES: [(&str, &str); 11] = [
@@ -26,8 +27,8 @@ const CASES: [(&str, &str); 11] = [
     ("41-u-echo-loss-after-7min", "lcp.echo_failed"),
 ];
 
-/// Code and confidence of every cause that stands when the log is read.
-fn causes(file: &str, text: &[u8]) -> Vec<(String, Confidence)> {
+/// What is found in a log.
+fn findings(file: &str, text: &[u8]) -> Vec<Event> {
     let mut reader = Reader::new(Settings {
         source: file.into(),
         zone: TimeZone::UTC,
@@ -65,8 +66,14 @@ fn causes(file: &str, text: &[u8]) -> Vec<(String, Confidence)> {
         engine.take(event, &mut events);
     }
     engine.finish(now, &mut events);
+    events.retain(|event| matches!(event.body, Body::Finding { .. }));
+    events
+}
+
+/// Code and confidence of every cause that stands when the log is read.
+fn causes(file: &str, text: &[u8]) -> Vec<(String, Confidence)> {
     let mut standing: Vec<(uuid::Uuid, String, Confidence)> = Vec::new();
-    for event in events {
+    for event in findings(file, text) {
         let Body::Finding { finding } = event.body else { continue };
         standing.retain(|(id, ..)| *id != finding.id);
         if finding.primary && finding.state != State::Withdrawn {
@@ -76,6 +83,23 @@ fn causes(file: &str, text: &[u8]) -> Vec<(String, Confidence)> {
     let mut causes: Vec<_> = standing.into_iter().map(|(_, code, confidence)| (code, confidence)).collect();
     causes.dedup();
     causes
+}
+
+#[test]
+fn what_a_log_says_of_a_user_is_in_no_finding_when_names_are_private() {
+    let text = b"\
+        Nov 22 08:39:01 vpn pppd[8]: pppd 2.4.9 started by root, uid 0\n\
+        Nov 22 08:39:02 vpn pppd[8]: No CHAP secret found for authenticating mallory.private\n\
+        Nov 22 08:39:02 vpn pppd[8]: Peer mallory.private failed CHAP authentication\n\
+        Nov 22 08:39:03 vpn pppd[9]: In file /home/mallory.private/options: unrecognized option 'x'\n";
+    let found = findings("syslog", text);
+    let told = |event: &Event| serde_json::to_string(event).unwrap().contains("mallory");
+    assert!(found.iter().filter(|event| told(event)).count() >= 2, "{found:#?}");
+    let privacy = Privacy::new(Mode::Omit, Mode::Plain, None).unwrap();
+    for event in found {
+        let said = privacy.apply(&event).unwrap().to_string();
+        assert!(!said.contains("mallory"), "{said}");
+    }
 }
 
 #[test]

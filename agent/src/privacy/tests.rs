@@ -229,6 +229,26 @@ fn a_name_that_was_seen_is_found_in_later_words() {
 }
 
 #[test]
+fn a_new_configuration_leaves_calls_their_ids_and_names_known() {
+    let id = |privacy: &Privacy| {
+        let mut event = json!({"event": "session.up", "session": {"id": "2ff1ab74-6dd3-5a33-8a5e-0b4e9e0c5a11", "user": "bob"}});
+        privacy.change(&mut event);
+        event["session"]["id"].clone()
+    };
+    let without_key = || Privacy::new(Mode::Omit, Mode::Omit, None).unwrap();
+    let first = without_key();
+    let before = id(&first);
+    let second = without_key().after(first);
+    let mut finding = json!({"event": "finding", "finding": {"statement": "bob is rejected."}});
+    second.change(&mut finding);
+    assert_eq!(finding["finding"]["statement"], "[user] is rejected.");
+    assert_eq!(id(&second), before);
+    let keyed = privacy(Mode::Hash, Mode::Hash).after(second);
+    assert_ne!(id(&keyed), before);
+    assert_ne!(id(&without_key().after(keyed)), before);
+}
+
+#[test]
 fn a_field_that_the_schema_does_not_have_goes() {
     let mut event = json!({"event": "drop", "news": "alice", "more": {"deep": ["alice"], "number": 3}});
     privacy(Mode::Hash, Mode::Plain).change(&mut event);

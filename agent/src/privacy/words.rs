@@ -1,7 +1,10 @@
 //! Names and addresses inside of text.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::event::finding::QUOTES;
 
 /// Names that are remembered.
 const REMEMBERED: usize = 1024;
@@ -47,8 +50,9 @@ pub(super) fn split_port(text: &str) -> (&str, &str) {
 /// A way to say a value.
 type Say<'say> = &'say dyn Fn(&str) -> Option<String>;
 
-/// The text with everything in it said in another way.
+/// The text with everything in it said in another way, and without the words of others.
 pub(super) fn scrub(text: &str, names: &Names, user: Say<'_>, address: Say<'_>) -> String {
+    let text = &*without_quotations(text);
     // The longest first: `alice.smith` before `alice`.
     let mut inside: Vec<&String> = names.known.iter().filter(|name| text.contains(name.as_str())).collect();
     inside.sort_by_key(|name| (std::cmp::Reverse(name.len()), *name));
@@ -63,6 +67,23 @@ pub(super) fn scrub(text: &str, names: &Names, user: Say<'_>, address: Say<'_>) 
     let finish =
         |(part, is_done): (String, bool)| if is_done { part } else { scrub_addresses(&part, address) };
     parts.into_iter().map(finish).collect()
+}
+
+/// Words of others may name anybody. A quotation without its end, in a text that was cut, goes to the end.
+fn without_quotations(text: &str) -> Cow<'_, str> {
+    let [open, close] = QUOTES;
+    if !text.contains(QUOTES) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, quotation)) = rest.split_once(open) {
+        out.push_str(before);
+        out.push_str("[words]");
+        rest = quotation.split_once(close).map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Pieces of a text, and whether each is a replacement.
@@ -109,6 +130,7 @@ fn scrub_addresses(text: &str, address: Say<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::finding::quoted;
 
     #[test]
     fn finds_names_and_addresses_in_text() {
@@ -121,6 +143,17 @@ mod tests {
             &|address| Some(format!("<{address}>")),
         );
         assert_eq!(said, "[user] and DOM\\[user] at <192.0.2.10>:1723, <10.0.0.1>. malice 1.2.3.4.5 a 0.1.0");
+    }
+
+    #[test]
+    fn words_of_others_go() {
+        let said = |text: &str| scrub(text, &Names::default(), &|_| None, &|_| None);
+        let hostile = quoted("mallory” calls from “00-11-22");
+        assert_eq!(
+            said(&format!("pppd: {hostile}; {} 3 times", quoted("bob"))),
+            "pppd: [words]; [words] 3 times"
+        );
+        assert_eq!(said("pppd: “mallory"), "pppd: [words]");
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Which events a sink wants.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::config::file::nearest;
 use crate::event::Severity;
+use crate::event::schema::names;
 
 use super::entry::Entry;
 
@@ -31,8 +34,22 @@ pub enum Pattern {
 
 /// Why a pattern is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither the name of an event (session.end) nor of a family (session.*)")]
-pub struct NoPattern(String);
+pub enum NoPattern {
+    /// It looks like none.
+    #[error("`{0}` is neither the name of an event (session.end) nor of a family (session.*)")]
+    Malformed(String),
+    /// There is no such event.
+    #[error(
+        "there is no event `{text}`; {}",
+        nearest.as_ref().map_or_else(|| "all: pptpscope schema".into(), |nearest| format!("did you mean `{nearest}`?"))
+    )]
+    Unknown {
+        /// What was asked for.
+        text: String,
+        /// What was meant.
+        nearest: Option<String>,
+    },
+}
 
 impl FromStr for Pattern {
     type Err = NoPattern;
@@ -46,9 +63,26 @@ impl FromStr for Pattern {
             None => (text, false),
         };
         if !words.split('.').all(is_word) {
-            return Err(NoPattern(text.to_owned()));
+            return Err(NoPattern::Malformed(text.to_owned()));
         }
-        Ok(if is_family { Self::Family(format!("{words}.")) } else { Self::Name(words.to_owned()) })
+        let pattern =
+            if is_family { Self::Family(format!("{words}.")) } else { Self::Name(words.to_owned()) };
+        if names().iter().any(|event| pattern.fits(event)) {
+            return Ok(pattern);
+        }
+        let families = names().iter().filter_map(|event| Some(format!("{}.*", event.split_once('.')?.0)));
+        let all: BTreeSet<String> = families.chain(names().iter().cloned()).collect();
+        let nearest = nearest(text, all.iter().map(String::as_str)).map(str::to_owned);
+        Err(NoPattern::Unknown { text: text.to_owned(), nearest })
+    }
+}
+
+impl Pattern {
+    fn fits(&self, event: &str) -> bool {
+        match self {
+            Self::Name(name) => name == event,
+            Self::Family(family) => event.starts_with(family),
+        }
     }
 }
 
@@ -94,11 +128,7 @@ impl Filter {
         if matches!(entry.event.as_str(), "agent.start" | "agent.stop") {
             return true;
         }
-        let by_name = self.events.is_empty()
-            || self.events.iter().any(|pattern| match pattern {
-                Pattern::Name(name) => *name == entry.event,
-                Pattern::Family(family) => entry.event.starts_with(family.as_str()),
-            });
+        let by_name = self.events.is_empty() || self.events.iter().any(|pattern| pattern.fits(&entry.event));
         by_name && self.severity.is_none_or(|lowest| entry.severity >= lowest)
     }
 }
@@ -128,6 +158,15 @@ mod tests {
     fn what_is_no_pattern() {
         for text in ["", "*", "session.", ".end", "Session.end", "session.*.end", "a b"] {
             assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+        for (text, meant) in [
+            ("findings", "`finding`?"),
+            ("sesion.*", "`session.*`?"),
+            ("sesion.end", "`session.end`?"),
+            ("xyz", "pptpscope schema"),
+        ] {
+            let error = text.parse::<Pattern>().unwrap_err().to_string();
+            assert!(error.contains(meant), "{error}");
         }
     }
 }

@@ -1,33 +1,57 @@
 //! JSON Lines on a byte stream, in practice standard output.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::entry::Entry;
 use super::worker::{Outlet, Progress};
 
-/// A stream. An error is its end: who reads it is gone.
+/// A stream. When its reader is gone, it is over; a disk that is full may have room again.
 #[derive(Debug)]
-pub struct Lines<W: Write>(BufWriter<W>);
+pub struct Lines<W: Write> {
+    output: W,
+    /// Bytes of the next line that are out already: it is offered again.
+    begun: usize,
+    bytes: Vec<u8>,
+}
 
 impl<W: Write> Lines<W> {
-    /// Lines on `output`.
-    pub fn new(output: W) -> Self {
-        Self(BufWriter::new(output))
+    /// Lines on `output`, which keeps nothing back.
+    pub const fn new(output: W) -> Self {
+        Self { output, begun: 0, bytes: Vec::new() }
+    }
+
+    fn write(&mut self, out: &mut usize) -> io::Result<()> {
+        while let Some(rest) = self.bytes.get(*out..).filter(|rest| !rest.is_empty()) {
+            match self.output.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => *out += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
 impl<W: Write + Send> Outlet for Lines<W> {
     fn deliver(&mut self, entries: &[Arc<Entry>], progress: &mut Progress) -> io::Result<()> {
-        entries.iter().try_for_each(|entry| self.0.write_all(&entry.line))?;
-        // A line is visible at once, and a burst costs few system calls.
-        self.0.flush()?;
-        progress.written = entries.len();
-        Ok(())
+        // A burst costs few system calls.
+        self.bytes.clear();
+        entries.iter().for_each(|entry| self.bytes.extend_from_slice(&entry.line));
+        let mut out = self.begun;
+        let result = self.write(&mut out);
+        for entry in entries {
+            let Some(rest) = out.checked_sub(entry.line.len()) else { break };
+            out = rest;
+            progress.written += 1;
+        }
+        self.begun = out;
+        result
     }
 
-    fn is_final(&self, _: &io::Error) -> bool {
-        true
+    fn is_final(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
@@ -117,6 +141,48 @@ mod tests {
         assert_eq!(report.written, 0);
         assert_eq!(report.dropped + report.waiting, 2000);
         assert!(report.dropped >= 488, "1,000 fit into the queue, 512 into the thread's hands: {report:?}");
+    }
+
+    /// Takes so many bytes between two refusals.
+    struct Full {
+        shared: Shared,
+        room: usize,
+        left: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.left == 0 {
+                self.left = self.room;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let taken = self.shared.write(&bytes[..bytes.len().min(self.left)])?;
+            self.left -= taken;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_tears_no_line_and_is_not_the_end() {
+        let entries: Vec<_> = (10..40).map(|number| entry(&number.to_string())).collect();
+        let wanted: String = (10..40).map(|number| format!("{number}\n")).collect();
+        for room in 1..20 {
+            let shared = Shared::default();
+            let mut lines = Lines::new(Full { shared: shared.clone(), room, left: room });
+            let mut done = 0;
+            while done < entries.len() {
+                let mut progress = Progress::default();
+                if let Err(error) = lines.deliver(&entries[done..], &mut progress) {
+                    assert!(!lines.is_final(&error));
+                }
+                done += progress.written;
+            }
+            assert_eq!(String::from_utf8(shared.0.lock().unwrap().clone()).unwrap(), wanted, "{room}");
+        }
     }
 
     #[test]

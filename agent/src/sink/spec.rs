@@ -1,8 +1,10 @@
 //! How an administrator says where events go: a table of the configuration, or a word of the command line
 //! that means the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -186,6 +188,7 @@ impl SinkSpec {
         if is_http && !begins("http://") && !begins("https://") {
             return Err(format!("`to` of a sink of type {kind} begins with http:// or https://"));
         }
+        self.check_to()?;
         self.check_tls()?;
         self.check_spool()?;
         if self.headers_file.is_some() && !is_http {
@@ -210,6 +213,44 @@ impl SinkSpec {
         match file_only.iter().find(|(_, is_set)| *is_set && self.kind != Kind::File) {
             Some((key, _)) => Err(format!("`{key}` is for sinks of type file, this one is {kind}")),
             None => Ok(()),
+        }
+    }
+
+    /// Whether `to` is a place of its kind.
+    fn check_to(&self) -> Result<(), String> {
+        let to = self.to.as_deref().unwrap_or_default();
+        let place = to.split_once("://");
+        match (self.kind, place) {
+            (Kind::Clickhouse | Kind::Otlp, Some((_, place))) => {
+                let authority = place.split(['/', '?', '#']).next().unwrap_or_default();
+                let query = place.split_once('?').map_or("", |(_, query)| query);
+                let is_secret = |key: &str| ["user", "password"].contains(&key);
+                if authority.contains('@')
+                    || query.split('&').any(|pair| is_secret(pair.split('=').next().unwrap_or_default()))
+                {
+                    return Err(
+                        "`to` is no place for names and passwords: put them into a `headers-file`, as \
+                                `Authorization: …`, or `X-ClickHouse-User: …` and `X-ClickHouse-Key: …`"
+                            .into(),
+                    );
+                }
+                Ok(())
+            }
+            (Kind::Syslog, Some(("udp" | "tcp" | "tls", address))) => {
+                let port =
+                    address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+                match port.and_then(|port| port.parse::<u16>().ok()) {
+                    Some(1..) => Ok(()),
+                    _ => Err(format!("`{to}` has no port: udp://HOST:514, tcp://HOST:601, tls://HOST:6514")),
+                }
+            }
+            (Kind::Syslog, Some((scheme, _))) => {
+                Err(format!("`{scheme}://` is none of udp://, tcp:// and tls://, and no path"))
+            }
+            (Kind::File | Kind::Socket | Kind::Syslog, _) if !to.starts_with('/') => {
+                Err(format!("`{to}` is no absolute path"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -297,11 +338,8 @@ impl SinkSpec {
     }
 
     /// Begins it.
-    fn add_to(&self, sinks: &mut Sinks, host: &str) -> Result<(), Error> {
-        let name = match &self.to {
-            Some(to) => format!("{}:{to}", self.kind.name()),
-            None => self.kind.name().to_owned(),
-        };
+    fn add_to(&self, sinks: &mut Sinks, name: &str, host: &str) -> Result<(), Error> {
+        let name = name.to_owned();
         let to = self.to.clone().unwrap_or_default();
         let filter = Filter { events: self.events.clone(), severity: self.severity };
         let default = Limits::default();
@@ -316,7 +354,11 @@ impl SinkSpec {
         let spool = self.spool().map_err(failed)?;
         let start = Start { name: name.clone(), filter, limits, spool };
         match self.kind {
-            Kind::Stdout => sinks.add_stdout(start.with(Lines::new(io::stdout()))?),
+            Kind::Stdout => {
+                // Not `Stdout`, which keeps lines back when there is no room for them.
+                let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+                sinks.add_stdout(start.with(Lines::new(File::from(output)))?);
+            }
             Kind::File => {
                 let settings = file::Settings {
                     path: PathBuf::from(to),
@@ -377,13 +419,32 @@ const SPOOL_BYTES: u64 = 256 << 20;
 /// Table of ClickHouse when nothing else is said.
 const TABLE: &str = "pptpscope";
 
+/// Sinks by name, which messages, `agent.status`, `agent.loss` and metrics have for them.
+pub type Named = BTreeMap<String, SinkSpec>;
+
+/// Names for sinks that have none: their type, from the second of a type on with a number.
+pub fn name_by_type(specs: &[SinkSpec]) -> Named {
+    let mut named = Named::new();
+    let mut numbers = BTreeMap::new();
+    for spec in specs {
+        let kind = spec.kind.name();
+        let number = numbers.entry(kind).and_modify(|number| *number += 1).or_insert(1);
+        let name = if *number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
+        named.insert(name, spec.clone());
+    }
+    named
+}
+
 /// Whether all of them can be what they are beside each other.
 ///
 /// # Errors
-/// Names the file that two would write to.
-pub fn check_together(specs: &[SinkSpec]) -> Result<(), String> {
+/// Names what two would write to.
+pub fn check_together(specs: &Named) -> Result<(), String> {
+    if specs.values().filter(|spec| spec.is_stdout()).count() > 1 {
+        return Err("two sinks write to standard output".into());
+    }
     let mut taken = BTreeSet::new();
-    let twice = specs.iter().flat_map(SinkSpec::own_files).find(|path| !taken.insert(*path));
+    let twice = specs.values().flat_map(SinkSpec::own_files).find(|path| !taken.insert(*path));
     twice.map_or(Ok(()), |path| {
         Err(format!("two sinks write to {}: each needs a file of its own", path.display()))
     })
@@ -393,9 +454,9 @@ pub fn check_together(specs: &[SinkSpec]) -> Result<(), String> {
 ///
 /// # Errors
 /// Names the sink that cannot begin.
-pub fn begin(specs: &[SinkSpec], host: &str) -> Result<Sinks, Error> {
+pub fn begin(specs: &Named, host: &str) -> Result<Sinks, Error> {
     let mut sinks = Sinks::new();
-    specs.iter().try_for_each(|spec| spec.add_to(&mut sinks, host))?;
+    specs.iter().try_for_each(|(name, spec)| spec.add_to(&mut sinks, name, host))?;
     Ok(sinks)
 }
 
@@ -458,12 +519,13 @@ mod tests {
     fn two_sinks_do_not_share_a_file() {
         let check = |texts: &[&str]| {
             let specs: Vec<SinkSpec> = texts.iter().map(|text| text.parse().unwrap()).collect();
-            check_together(&specs)
+            check_together(&name_by_type(&specs))
         };
         assert_eq!(check(&["file:/x", "file:/y", "socket:/x", "otlp:http://h,spool=/z", "stdout"]), Ok(()));
         assert!(
             check(&["file:/x", "stdout", "file:/x,keep=3"]).unwrap_err().contains("two sinks write to /x")
         );
+        assert!(check(&["stdout", "stdout,events=finding"]).is_err());
         assert!(check(&["socket:/s,spool=/z", "otlp:http://h,spool=/z"]).unwrap_err().contains("/z"));
     }
 
@@ -493,10 +555,20 @@ mod tests {
             ("clickhouse:http://x,table=a;b", "`table` is a name"),
             ("file:/x,headers-file=/y", "`headers-file` is for"),
             ("none:/x", "no other keys"),
+            ("file:x", "`x` is no absolute path"),
+            ("socket:x", "no absolute path"),
+            ("syslog:dev/log", "no absolute path"),
+            ("syslog:tpc://x:601", "`tpc://` is none of udp://, tcp:// and tls://"),
+            ("syslog:tcp://loghost", "has no port"),
+            ("syslog:tcp://[::1]", "has no port"),
+            ("syslog:tcp://:601", "has no port"),
+            ("syslog:udp://x:0", "has no port"),
+            ("otlp:http://bob:hunter2@x/", "put them into a `headers-file`"),
+            ("clickhouse:http://x:8123/?database=d&password=hunter2", "put them into a `headers-file`"),
             ("none,severity=warning", "no other keys"),
         ] {
             let error = text.parse::<SinkSpec>().unwrap_err();
-            assert!(error.contains(complaint), "{text}: {error}");
+            assert!(error.contains(complaint) && !error.contains("hunter2"), "{text}: {error}");
         }
     }
 }

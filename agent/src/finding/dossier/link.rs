@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Dossier, Echo, Tally, bump};
+use crate::event::finding::quoted;
 use crate::event::{Party, PerParty};
 use crate::seldom::{Seldom, seldom};
 use crate::time::Timestamp;
@@ -358,11 +359,8 @@ fn accept(auth: &mut Auth, at: Timestamp) {
 
 fn reject(auth: &mut Auth, at: Timestamp, by: Party, code: Option<chap::FailureCode>, message: &str) {
     let code_words = code.map(|code| format!("E={} {}", code.number(), code.name().replace('_', " ")));
-    let mut words: Vec<&str> = code_words.iter().map(String::as_str).collect();
-    if !message.is_empty() {
-        words.push(message);
-    }
-    let words = words.join(", ");
+    let message = Some(message.trim_end_matches('.')).filter(|message| !message.is_empty()).map(quoted);
+    let words = code_words.into_iter().chain(message).collect::<Vec<_>>().join(", ");
     auth.rejected = Some(Box::new(Proof { at, by, code, words }));
 }
 

@@ -7,6 +7,7 @@ use super::{Tally, bump};
 use crate::event::auth::{AuthResult, Outcome as Proof};
 use crate::event::books::{Books, Stage};
 use crate::event::echo::EchoMissed;
+use crate::event::finding::quoted;
 use crate::event::gre::{OneWay, RoutingLoop};
 use crate::event::icmp;
 use crate::event::mppe::{Stall, StallState};
@@ -96,7 +97,7 @@ impl Told {
             Outcome::WrongSecret => radius.forged.add(at),
             Outcome::AnswerIgnored => radius.ignored.add(at),
             Outcome::Rejected => {
-                let words = exchange.facts.reply_message.clone();
+                let words = exchange.facts.reply_message.as_deref().map(quoted);
                 let error = exchange.facts.chap_error.map(|error| format!("E={error}"));
                 let words: Vec<String> = error.into_iter().chain(words).collect();
                 radius.rejected.get_or_insert((at, words.join(", ")));

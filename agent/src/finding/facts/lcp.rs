@@ -2,6 +2,7 @@
 
 use super::times;
 use crate::event::Party;
+use crate::event::finding::quoted;
 use crate::finding::dossier::{Dossier, the};
 use crate::finding::fact::Reading;
 use crate::time::Timestamp;
@@ -19,7 +20,7 @@ const ENOUGH_REFUSALS: u32 = 4;
 pub(in crate::finding) fn termination(call: &Dossier) -> Option<(Timestamp, Party, String)> {
     call.lcp.exchange.terminated.as_deref().map(|(at, by, reason)| {
         let words = match reason {
-            Some(TerminateReason::Text(text)) => format!("\"{text}\""),
+            Some(TerminateReason::Text(text)) => quoted(text),
             Some(TerminateReason::Microsoft { error, .. }) => format!("Microsoft error {error}"),
             None => "no reason given".into(),
         };
@@ -43,7 +44,9 @@ pub(in crate::finding) fn termination_with<'a>(
 /// Whether an end closes the link with one of these texts.
 pub(in crate::finding) fn terminated_with(call: &Dossier, texts: &[&str]) -> Reading {
     let found = termination_with(call, texts);
-    Reading::of(found.map(|(at, by, text)| (at, format!("Terminate-Request of {}: \"{text}\"", the(by)))))
+    Reading::of(
+        found.map(|(at, by, text)| (at, format!("Terminate-Request of {}: {}", the(by), quoted(text)))),
+    )
 }
 
 /// Whether an end closes the link with one of these error codes of Microsoft.

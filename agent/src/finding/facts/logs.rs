@@ -1,10 +1,11 @@
 //! What the daemons say in their logs. Lines of class *effect* are no facts: they never decide.
 
+use crate::event::finding::quoted;
 use crate::finding::dossier::{Dossier, LogLine};
 use crate::finding::fact::Reading;
 
 fn tell(line: Option<&LogLine>) -> Reading {
-    Reading::of(line.map(|line| (line.at, format!("{}: {}", line.program, line.text))))
+    Reading::of(line.map(|line| (line.at, format!("{}: {}", line.program, quoted(&line.text)))))
 }
 
 fn says(call: &Dossier, patterns: &[&str]) -> Reading {
@@ -142,7 +143,7 @@ facts! { Dossier;
         let (Some((ours, (_, one))), Some((theirs, (_, other)))) = (of(true), of(false)) else { return Reading::Silent };
         let common = one.iter().zip(other).any(|(one, other)| *one && *other);
         let both = one.contains(&true) && other.contains(&true);
-        Reading::of((both && !common).then(|| (ours.at, format!("{}; {}", ours.text, theirs.text))))
+        Reading::of((both && !common).then(|| (ours.at, format!("{}; {}", quoted(&ours.text), quoted(&theirs.text)))))
     };
     MPPE_TOO_MANY_ERRORS: Log, "pppd gives up after too many MPPE errors" => |call| {
         says(call, &["pppd.too_many_mppe_errors_closing_lcp", "pppd.lost_compression_sync_disabling_compression"])

@@ -43,7 +43,7 @@ pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
         ],
         confidence: Confidence::High,
         say: |call| {
-            let words = call.auth.rejected.as_ref().map(|proof| proof.words.trim_end_matches('.'));
+            let words = call.auth.rejected.as_ref().map(|proof| proof.words.as_str());
             let why = words.filter(|words| !words.is_empty()).map(|words| format!(": {words}"));
             let why = why.unwrap_or_default();
             match call.sources.wire {

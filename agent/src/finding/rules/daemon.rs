@@ -1,6 +1,6 @@
 //! `daemon.*`: the programs behind the control connection.
 
-use crate::event::finding::Confidence;
+use crate::event::finding::{Confidence, quoted};
 use crate::finding::dossier::Dossier;
 use crate::finding::facts::{control, gre, lcp, logs};
 use crate::finding::rule::Rule;
@@ -18,7 +18,7 @@ fn words(call: &Dossier) -> String {
         "pptpd.ctrl_pppd_launcher_failed_to_launch_ppp_daemon",
         "pptpd.mgr_failed_to_exec",
     ]);
-    line.map(|line| line.text.trim_end_matches('.').to_owned()).unwrap_or_default()
+    line.map_or_else(|| "it does not say why".to_owned(), |line| quoted(line.text.trim_end_matches('.')))
 }
 
 pub(in crate::finding) const RULES: &[Rule<Dossier>] = &[
