@@ -36,8 +36,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn contains(&self, at: Timestamp, slack: Duration) -> bool {
-        self.started <= at + slack && self.ended.is_none_or(|ended| at <= ended + slack)
+    /// Whether it was there some time from `from` until `until`.
+    fn contains(&self, (from, until): (Timestamp, Timestamp), slack: Duration) -> bool {
+        self.started <= until + slack && self.ended.is_none_or(|ended| from <= ended + slack)
     }
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Description<'a> {
     pub(super) tunnel: Option<Ipv4Addr>,
     pub(super) interface: Option<String>,
     pub(super) user: Option<&'a str>,
+    /// How coarse the stamp is: it was said so much later at most.
+    pub(super) resolution: Duration,
 }
 
 /// All calls that can be found.
@@ -160,15 +163,22 @@ impl Directory {
             }
         }
         let user = description.user.map(bare);
+        let during = (at, at + description.resolution);
         for slack in [NEAR, FAR] {
             let distant = slack == FAR;
+            let there = |ids: &[Uuid], slack| {
+                let is_there =
+                    |id: &&Uuid| self.entries.get(id).is_some_and(|entry| entry.contains(during, slack));
+                let fits = |id: &&Uuid| self.fits(**id, description.client, user.as_deref());
+                ids.iter().filter(is_there).filter(fits).copied().collect::<Vec<_>>()
+            };
             let by = |ids: Vec<Uuid>, key: Key, sure: Confidence| {
-                let there: Vec<Uuid> = ids
-                    .into_iter()
-                    .filter(|id| self.entries.get(id).is_some_and(|entry| entry.contains(at, slack)))
-                    .filter(|id| self.fits(*id, description.client, user.as_deref()))
-                    .collect();
-                let [id] = there.as_slice() else { return None };
+                let mut near = there(&ids, slack);
+                if near.len() > 1 {
+                    // One call follows the other: which of them was it then?
+                    near = there(&near, Duration::ZERO);
+                }
+                let [id] = near.as_slice() else { return None };
                 let confidence = if distant { Confidence::Low } else { sure };
                 Some((*id, Join { key, confidence }))
             };
@@ -178,6 +188,13 @@ impl Directory {
             let sure = if user.is_some() { Confidence::High } else { Confidence::Medium };
             let found = by(of_client, Key::ClientAddress, sure)
                 .or_else(|| by(of_tunnel, Key::TunnelAddress, Confidence::High));
+            let of_client = there(&with(&self.by_client, description.client), slack);
+            let unknown =
+                |id: &Uuid| self.entries.get(id).is_some_and(|entry| entry.reference.interface.is_none());
+            if found.is_none() && of_client.iter().any(unknown) {
+                // The interface is that of a call before; this one's is not known yet.
+                return None;
+            }
             let of_interface = with(&self.by_interface, description.interface.clone());
             let found = found.or_else(|| by(of_interface, Key::Interface, Confidence::High));
             // A name alone is enough only where no address says otherwise.
@@ -222,6 +239,38 @@ fn leave<K: Ord>(index: &mut BTreeSet<(K, Uuid)>, key: Option<K>, id: Uuid) {
 mod tests {
     use super::*;
     use crate::event::session::{Origin, Phase, Start};
+
+    #[test]
+    fn of_two_calls_that_follow_each_other_the_one_that_was_there() {
+        let mut directory = Directory::default();
+        let at = |ms: u64| Timestamp::from_unix_ns(ms * 1_000_000);
+        let client = Ipv4Addr::new(192, 0, 2, 10);
+        let start = Start { origin: Origin::Control, phase: Phase::Tcp, client_port: None };
+        let started = Body::SessionStart { session_start: start };
+        let session = |id: u128, interface: Option<&str>| {
+            Arc::new(SessionRef {
+                client: Some(client),
+                interface: interface.map(str::to_owned),
+                ..SessionRef::nameless(Uuid::from_u128(id))
+            })
+        };
+        let first = session(1, Some("ppp0"));
+        directory.update(at(36_400), &first, &started);
+        directory.end(at(40_050), &first);
+        directory.update(at(41_500), &session(2, None), &started);
+        let found = |ms, resolution| {
+            let interface = Some("ppp0".to_owned());
+            let description =
+                Description { client: Some(client), interface, resolution, ..Description::default() };
+            directory.find(at(ms), &description).map(|(id, _)| id.as_u128())
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(found(42_000, second), Some(2), "the second one stands");
+        assert_eq!(found(41_000, second), Some(2), "some time in this second it began");
+        assert_eq!(found(40_000, second), Some(1));
+        // Between the two: the interface of the second one is not known, it may be the same.
+        assert_eq!(found(40_800, Duration::ZERO), None);
+    }
 
     #[test]
     fn forgotten_calls_leave_nothing_in_an_index() {

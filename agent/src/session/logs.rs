@@ -198,7 +198,7 @@ impl Correlator {
         let at = self.logs.offsets.correct(&log.source, at);
         let told = told.filter(|(id, _)| self.logs.groups.contains_key(id));
         let Some((id, join)) = told.or_else(|| self.group_of(at, log)) else {
-            let (session, join) = self.call_without_process(at, log).unzip();
+            let (session, join) = self.call_without_process(at, quality, log).unzip();
             self.report_line(stated, quality, log, session, join, out);
             return;
         };
@@ -438,7 +438,12 @@ impl Correlator {
 
     /// The call that a line without a process of its own is about: of FreeRADIUS by the client's address, the
     /// port (pppd's plugin gives its unit) and the name, of the kernel by the interface.
-    fn call_without_process(&self, at: Timestamp, log: &Log) -> Option<(Arc<SessionRef>, Join)> {
+    fn call_without_process(
+        &self,
+        at: Timestamp,
+        quality: Quality,
+        log: &Log,
+    ) -> Option<(Arc<SessionRef>, Join)> {
         let fields = &log.message.as_ref()?.fields;
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         if log.program != "freeradius" {
@@ -450,6 +455,7 @@ impl Correlator {
             client: fields.get("number").and_then(Value::as_address),
             interface: fields.get("port").and_then(Value::as_u64).map(|unit| format!("ppp{unit}")),
             user: text("user"),
+            resolution: Duration::from_nanos(quality.resolution_ns),
             ..Description::default()
         };
         let (id, join) = self.directory.find(at, &description)?;

@@ -50,6 +50,7 @@ impl Pending {
             tunnel: facts.framed_address.filter(|_| self.request == Code::AccountingRequest),
             interface: facts.interface(),
             user: facts.user.as_deref(),
+            resolution: Duration::ZERO,
         }
     }
 }

@@ -31,8 +31,8 @@ fn description(fields: &Fields) -> Description<'_> {
         aliases,
         client: fields.get("client_address").and_then(|value| value.as_address()),
         tunnel: fields.get("tunnel_address").and_then(|value| value.as_address()),
-        interface: None,
         user: text("user"),
+        ..Description::default()
     }
 }
 
