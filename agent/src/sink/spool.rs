@@ -4,10 +4,11 @@
 //! With a spool every event goes through the file; one is removed when the receiver has it. After a crash of
 //! the agent those that were under way go out twice; a power cut may take what the kernel had not written.
 
-use std::fs::{self, File, Permissions};
+mod place;
+
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use queue_file::QueueFile;
@@ -116,66 +117,31 @@ pub struct Spool {
     limit: u64,
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while the spool is in use: the file itself may be replaced.
+    /// Held while the spool is in use.
     _lock: File,
-}
-
-/// Opens the file, and puts one that is damaged aside.
-///
-/// It has its full length from the beginning, with holes: queue-file 2.0.0 loses elements when a ring that has
-/// wrapped grows, and leaves a header that does not fit when an empty one shrinks.
-fn open(path: &Path, length: u64) -> io::Result<QueueFile> {
-    let open = || {
-        let file = QueueFile::with_capacity(path, length)?;
-        if !file.is_empty() || file.file_len() == length {
-            return Ok(file);
-        }
-        drop(file);
-        fs::remove_file(path)?;
-        QueueFile::with_capacity(path, length)
-    };
-    let file = match open() {
-        Ok(file) => Ok(file),
-        Err(queue_file::Error::Io { source }) => Err(source),
-        Err(damage) => {
-            let aside = beside(path, "damaged");
-            warn!("the spool {} is damaged ({damage}): it is now {}", path.display(), aside.display());
-            fs::rename(path, aside)?;
-            open().map_err(io::Error::other)
-        }
-    };
-    let mut file = file?;
-    // There are names and addresses of customers in it.
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    file.set_sync_writes(false);
-    file.set_overwrite_on_remove(false);
-    Ok(file)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    name.into()
 }
 
 impl Spool {
     /// Opens the spool, with what an earlier run left in it.
     ///
     /// # Errors
-    /// When the file cannot be used, or another sink or agent uses it.
+    /// When the file cannot be used, is a symbolic link, or another sink or agent uses it.
     pub fn open(settings: Settings) -> io::Result<Self> {
-        let lock = File::create(beside(&settings.path, "lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => {
-                io::Error::new(io::ErrorKind::ResourceBusy, "another sink or agent uses this spool")
-            }
-            fs::TryLockError::Error(error) => error,
-        })?;
-        let limit = settings.bytes.max(SMALLEST);
-        let file = open(&settings.path, limit)?;
+        let lock = place::lock(&settings.path)?;
+        let wanted = settings.bytes.max(SMALLEST);
+        let mut file = place::open(&settings.path, wanted)?;
+        file.set_sync_writes(false);
+        file.set_overwrite_on_remove(false);
+        let path = settings.path.display();
         if !file.is_empty() {
-            info!("{} events wait in {} since the last run", file.size(), settings.path.display());
+            info!("{} events wait in {path} since the last run", file.size());
+        }
+        // Not the one that is wanted while something waits.
+        let limit = file.file_len();
+        if limit != wanted {
+            warn!(
+                "{path} keeps its {limit} bytes, not {wanted}, until a start finds it empty: events wait in it"
+            );
         }
         let state = State { file, front: 0, in_hand: 0, dropped: 0, is_closed: false, error: None };
         Ok(Self { settings, limit, state: Mutex::new(state), changed: Condvar::new(), _lock: lock })
@@ -254,146 +220,5 @@ impl Spool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(numbers: std::ops::Range<u32>) -> Vec<Arc<Entry>> {
-        let line = |number| format!(r#"{{"event":"drop","severity":"warning","number":{number:>4}}}"#) + "\n";
-        numbers.map(|number| Arc::new(Entry::of_line(line(number).into_bytes()))).collect()
-    }
-
-    fn numbers(entries: &[Arc<Entry>]) -> Vec<u64> {
-        entries.iter().map(|entry| entry.value()["number"].as_u64().unwrap()).collect()
-    }
-
-    fn settings(name: &str, when_full: WhenFull) -> Settings {
-        let path = std::env::temp_dir().join(format!("pptpscope-spool-{name}-{}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        Settings { path, bytes: 16_384, when_full }
-    }
-
-    fn away(settings: &Settings) {
-        for suffix in ["lock", "damaged"] {
-            let _ = fs::remove_file(beside(&settings.path, suffix));
-        }
-        fs::remove_file(&settings.path).unwrap();
-    }
-
-    #[test]
-    fn what_is_not_removed_is_there_after_a_restart() {
-        let settings = settings("restart", WhenFull::DropNewest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(Spool::open(settings.clone()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        spool.add(&entries(0..10));
-        let first = spool.next(4).unwrap();
-        assert_eq!((first[0].event.as_str(), first[0].severity), ("drop", crate::event::Severity::Warning));
-        assert_eq!(numbers(&first), [0, 1, 2, 3]);
-        spool.remove(3);
-        drop(spool);
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(spool.counts(), (0, 7, None));
-        spool.add(&entries(10..11));
-        assert_eq!(numbers(&spool.next(100).unwrap()), (3..11).collect::<Vec<_>>());
-        spool.remove(8);
-        spool.close();
-        assert!(spool.next(1).is_none());
-        away(&settings);
-    }
-
-    #[test]
-    fn a_full_one_keeps_the_beginning_or_the_present_and_counts() {
-        for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
-            let settings = settings("full", when_full);
-            let spool = Spool::open(settings.clone()).unwrap();
-            for batch in 0..50 {
-                spool.add(&entries(batch * 10..batch * 10 + 10));
-            }
-            let (dropped, kept, _) = spool.counts();
-            assert_eq!(dropped + kept, 500);
-            // 8 KiB beside the header, 94 bytes each.
-            assert!((70..=87).contains(&kept), "{kept}");
-            assert_eq!(fs::metadata(&settings.path).unwrap().len(), 16_384);
-            let found = numbers(&spool.next(500).unwrap());
-            let first = if when_full == WhenFull::DropNewest { 0 } else { 500 - kept };
-            assert_eq!(found, (first..first + kept).collect::<Vec<_>>());
-            away(&settings);
-        }
-    }
-
-    #[test]
-    fn what_was_dropped_while_it_went_out_counts_once() {
-        let settings = settings("hand", WhenFull::DropOldest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        spool.add(&entries(0..20));
-        assert_eq!(numbers(&spool.next(10).unwrap()).len(), 10);
-        for batch in 2..20 {
-            spool.add(&entries(batch * 10..batch * 10 + 10));
-        }
-        let (dropped, kept, _) = spool.counts();
-        assert!(dropped >= 20 && dropped + kept == 200);
-        spool.remove(10);
-        assert_eq!(spool.counts(), (dropped - 10, kept, None));
-        assert_eq!(numbers(&spool.next(1).unwrap()), [dropped]);
-        spool.remove(1);
-        assert_eq!(spool.counts().1, kept - 1);
-        away(&settings);
-    }
-
-    #[test]
-    fn is_a_queue_whatever_comes_and_goes() {
-        let settings = Settings { bytes: 200_000, ..settings("model", WhenFull::DropNewest) };
-        let mut spool = Spool::open(settings.clone()).unwrap();
-        let (mut first, mut last, mut random) = (0_u32, 0_u32, 77_u32);
-        for step in 0..2000 {
-            if step % 100 == 0 {
-                drop(spool);
-                spool = Spool::open(settings.clone()).unwrap();
-            }
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let count = (random >> 16) % 64;
-            // The ring wraps again and again, and is empty now and then.
-            if last - first < 1500 && random >> 24 < 128 + 64 * (last / 3000 % 2) {
-                spool.add(&entries(last..last + count));
-                last += count;
-            } else if first < last {
-                let found = numbers(&spool.next(count.max(1) as usize).unwrap());
-                let wanted = first..last.min(first + count.max(1));
-                assert_eq!(found, wanted.clone().map(u64::from).collect::<Vec<_>>());
-                spool.remove(found.len());
-                first = wanted.end;
-            }
-            assert_eq!(spool.counts(), (0, u64::from(last - first), None));
-        }
-        assert!(last > 10_000, "{last}");
-        drop(spool);
-        // Another size, as soon as it is empty.
-        let spool = Spool::open(settings.clone()).unwrap();
-        let rest = spool.next(2000).unwrap();
-        spool.remove(rest.len());
-        drop(spool);
-        let settings = Settings { bytes: 20_000, ..settings };
-        let _spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(fs::metadata(&settings.path).unwrap().len(), 20_000);
-        away(&settings);
-    }
-
-    #[test]
-    fn giants_and_damage_do_not_stop_the_others() {
-        let settings = settings("damage", WhenFull::DropOldest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        let giant = Arc::new(Entry::of_line(vec![b'x'; 8192]));
-        spool.add(&[entries(0..1), vec![giant], entries(1..2)].concat());
-        assert_eq!(numbers(&spool.next(9).unwrap()), [0, 1]);
-        assert_eq!(spool.counts(), (1, 2, None));
-        drop(spool);
-        // The head of the first event.
-        let mut bytes = fs::read(&settings.path).unwrap();
-        bytes[8192..].fill(0xff);
-        fs::write(&settings.path, bytes).unwrap();
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert!(beside(&settings.path, "damaged").exists());
-        spool.add(&entries(5..6));
-        assert_eq!(numbers(&spool.next(9).unwrap()), [5]);
-        away(&settings);
-    }
-}
+#[path = "spool_tests.rs"]
+mod tests;
