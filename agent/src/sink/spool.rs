@@ -8,6 +8,7 @@ mod place;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -35,13 +36,26 @@ pub struct Settings {
     pub when_full: WhenFull,
 }
 
+/// What has become of the events of a spool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Surely lost: never falls.
+    pub(super) dropped: u64,
+    /// In the file.
+    pub(super) spooled: u64,
+    /// Not in the file any more, but in the hands of the sink's thread, which may bring them out yet.
+    pub(super) in_hand: u64,
+    /// What is in the way of writing.
+    pub(super) error: Option<String>,
+}
+
 #[derive(Debug)]
 struct State {
     file: QueueFile,
     /// Number of the first event in the file, counted from the start.
     front: u64,
-    /// Number of the first event that the sink's thread has in hand.
-    in_hand: u64,
+    /// Numbers of the events that the sink's thread has in hand.
+    hand: Range<u64>,
     dropped: u64,
     is_closed: bool,
     /// What is in the way of writing.
@@ -59,22 +73,62 @@ impl State {
         entries.iter().take_while(fits).count()
     }
 
-    /// Takes events away at the front.
-    fn take_away(&mut self, count: u64) -> Result<(), queue_file::Error> {
-        // No more than there are.
-        self.file.remove_n(usize::try_from(count).unwrap_or(usize::MAX))?;
-        self.front += count;
-        Ok(())
+    /// Adds events at the end; those that could not be written are dropped. Returns whether none was.
+    fn append(&mut self, entries: &[Arc<Entry>]) -> bool {
+        let before = self.file.size();
+        let result = self.file.add_n(entries.iter().map(|entry| &entry.line));
+        // Those whose header alone could not be written are there as long as this process is.
+        let lost = entries.len() - (self.file.size() - before);
+        self.dropped += lost as u64;
+        self.note(result);
+        lost == 0
+    }
+
+    /// Changes what is at the front; returns the numbers of those that went.
+    fn take_away(
+        &mut self,
+        with: impl FnOnce(&mut QueueFile) -> Result<(), queue_file::Error>,
+    ) -> Range<u64> {
+        let before = self.file.size();
+        let result = with(&mut self.file);
+        self.note(result);
+        // What counts is what this process has: when only the header could not be written they come back with
+        // the next start, and go out twice.
+        let first = self.front;
+        self.front += before.saturating_sub(self.file.size()) as u64;
+        first..self.front
+    }
+
+    /// Counts those that went undelivered. Of the ones in hand nobody knows yet.
+    fn count_dropped(&mut self, gone: Range<u64>) {
+        let in_hand = gone.end.min(self.hand.end).saturating_sub(gone.start.max(self.hand.start));
+        self.dropped += gone.end - gone.start - in_hand;
     }
 
     /// Drops the oldest events. False when that gives no room.
     fn drop_oldest(&mut self, count: usize) -> bool {
-        let count = count.min(self.file.size()) as u64;
-        let result = self.take_away(count);
-        let is_done = result.is_ok() && count > 0;
-        self.note(result);
-        self.dropped += if is_done { count } else { 0 };
-        is_done
+        let gone = self.take_away(|file| file.remove_n(count));
+        self.count_dropped(gone.clone());
+        !gone.is_empty()
+    }
+
+    /// Drops all that is in a file that cannot be read any more.
+    fn drop_unreadable(&mut self) {
+        warn!("a spool is damaged: {} events in it cannot be read", self.file.size());
+        let gone = self.take_away(QueueFile::clear);
+        // Some may have gone out before that was found.
+        self.count_dropped(gone.start.max(self.hand.start)..gone.end);
+    }
+
+    /// Events in hand that are not in the file any more.
+    fn only_in_hand(&self) -> u64 {
+        self.front.min(self.hand.end).saturating_sub(self.hand.start)
+    }
+
+    /// Nobody has events in hand any more: what is not in the file is lost.
+    fn let_go(&mut self) {
+        self.dropped += self.only_in_hand();
+        self.hand = self.front..self.front;
     }
 
     /// Says once what is in the way, and once that it is not any more.
@@ -90,17 +144,13 @@ impl State {
     }
 
     fn oldest(&mut self, most: usize) -> Vec<Arc<Entry>> {
+        self.let_go();
         let entries: Vec<_> =
             self.file.iter().take(most).map(|line| Arc::new(Entry::of_line(line))).collect();
         if entries.is_empty() && !self.file.is_empty() {
-            let lost = self.file.size() as u64;
-            warn!("a spool is damaged: {lost} events in it cannot be read");
-            let result = self.file.clear();
-            self.note(result);
-            self.dropped += lost;
-            self.front += lost;
+            self.drop_unreadable();
         }
-        self.in_hand = self.front;
+        self.hand = self.front..self.front + entries.len() as u64;
         entries
     }
 }
@@ -143,7 +193,7 @@ impl Spool {
                 "{path} keeps its {limit} bytes, not {wanted}, until a start finds it empty: events wait in it"
             );
         }
-        let state = State { file, front: 0, in_hand: 0, dropped: 0, is_closed: false, error: None };
+        let state = State { file, front: 0, hand: 0..0, dropped: 0, is_closed: false, error: None };
         Ok(Self { settings, limit, state: Mutex::new(state), changed: Condvar::new(), _lock: lock })
     }
 
@@ -159,9 +209,7 @@ impl Spool {
         while let Some(next) = rest.first() {
             let (now, later) = rest.split_at(state.fitting(rest, self.limit));
             if !now.is_empty() {
-                let result = state.file.add_n(now.iter().map(|entry| &entry.line));
-                state.dropped += if result.is_err() { now.len() as u64 } else { 0 };
-                state.note(result);
+                state.append(now);
                 rest = later;
                 continue;
             }
@@ -195,15 +243,20 @@ impl Spool {
     /// The receiver has the first `count` of those in hand, or will never take them.
     pub(super) fn remove(&self, count: usize) {
         let mut state = self.lock();
-        let until = state.in_hand + count as u64;
-        // These went out although they had been dropped meanwhile.
-        let gone = state.front.min(until) - state.in_hand;
-        state.dropped -= gone;
-        state.in_hand = until;
-        // One that cannot be removed is there after the next start, and goes out twice.
-        let left = until.saturating_sub(state.front);
-        let result = state.take_away(left);
-        state.note(result);
+        let until = (state.hand.start + count as u64).min(state.hand.end);
+        state.hand.start = until;
+        // The others were dropped from the file meanwhile.
+        let left = usize::try_from(until.saturating_sub(state.front)).unwrap_or(usize::MAX);
+        let gone = state.take_away(|file| file.remove_n(left));
+        if left > 0 && gone.is_empty() {
+            // What comes after them cannot be read: they would go out again and again.
+            state.drop_unreadable();
+        }
+    }
+
+    /// What is in hand will not be delivered by this agent.
+    pub(super) fn let_go(&self) {
+        self.lock().let_go();
     }
 
     /// Nothing more will come.
@@ -212,10 +265,15 @@ impl Spool {
         self.changed.notify_all();
     }
 
-    /// Events dropped so far, events that wait, and what is in the way of writing.
-    pub(super) fn counts(&self) -> (u64, u64, Option<String>) {
+    /// What has become of its events so far.
+    pub(super) fn counts(&self) -> Counts {
         let state = self.lock();
-        (state.dropped, state.file.size() as u64, state.error.clone())
+        Counts {
+            dropped: state.dropped,
+            spooled: state.file.size() as u64,
+            in_hand: state.only_in_hand(),
+            error: state.error.clone(),
+        }
     }
 }
 
