@@ -24,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_secs(1);
 /// A batch of this size does not wait.
 const LARGE: usize = 256;
+/// More than this of an answer is not read.
+const ANSWER_LIMIT: u64 = 64 << 10;
 
 /// What the receiver understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Http {
 enum Answer {
     /// It has it.
     Taken,
+    /// It has it but for some, which it will never take. It does not say which.
+    TakenInPart { refused: u64, complaint: String },
     /// It will never take this.
     Refused(String),
 }
@@ -109,12 +113,18 @@ impl Http {
         }
         let mut response = request.send(&body).map_err(io::Error::other)?;
         let status = response.status();
+        // What cannot be read of the answer says nothing: the status counts.
+        let said = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         if status.is_success() {
-            return Ok(Answer::Taken);
+            return Ok(match self.form {
+                Form::Rows => Answer::Taken,
+                Form::Otlp => otlp::refused(&said).map_or(Answer::Taken, |(refused, message)| {
+                    Answer::TakenInPart { refused, complaint: printable(&message) }
+                }),
+            });
         }
-        let said = response.body_mut().with_config().limit(4096).read_to_string().unwrap_or_default();
-        let said: String = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
-        let complaint = format!("the receiver answers {status}: {said}");
+        let complaint =
+            format!("the receiver answers {status}: {}", printable(&String::from_utf8_lossy(&said)));
         match status {
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
                 Ok(Answer::Refused(complaint))
@@ -128,6 +138,12 @@ impl Http {
     fn push(&self, entries: &[Arc<Entry>], progress: &mut Progress) -> io::Result<()> {
         match self.send(entries)? {
             Answer::Taken => progress.written += entries.len(),
+            Answer::TakenInPart { refused, complaint } => {
+                let refused = usize::try_from(refused).unwrap_or(usize::MAX).min(entries.len());
+                tracing::warn!("{refused} of {} events are not taken: {complaint}", entries.len());
+                progress.refused += refused;
+                progress.written += entries.len() - refused;
+            }
             Answer::Refused(complaint) if entries.len() <= 1 => {
                 tracing::warn!("an event is not taken: {complaint}");
                 progress.refused += entries.len();
@@ -140,6 +156,11 @@ impl Http {
         }
         Ok(())
     }
+}
+
+/// What the receiver says, fit for a line of a message.
+fn printable(said: &str) -> String {
+    said.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }
 
 impl Outlet for Http {
@@ -169,8 +190,13 @@ mod tests {
         Arc::new(Entry { event: "drop".into(), severity: Severity::Info, line: (line + "\n").into() })
     }
 
-    /// Answers each request with what `judge` says of its head and body.
+    /// Answers each request with the status that `judge` gives to its head and body.
     fn receiver(judge: impl Fn(&str, &str) -> u16 + Send + 'static) -> String {
+        answering(move |head, body| (judge(head, body), "no".to_owned()))
+    }
+
+    /// Answers each request with the status and the text that `judge` gives to its head and body.
+    fn answering(judge: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
@@ -187,12 +213,13 @@ mod tests {
                         line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok()
                     });
                     if body.len() >= wanted.unwrap() {
-                        let status = judge(head, body);
-                        write!(
+                        let (status, answer) = judge(head, body);
+                        let length = answer.len();
+                        // A client that does not want all of it closes before the end.
+                        let _ = write!(
                             stream,
-                            "HTTP/1.1 {status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
-                        )
-                        .unwrap();
+                            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}"
+                        );
                         break;
                     }
                 }
@@ -218,6 +245,31 @@ mod tests {
         let entries = [entry("a"), entry("b"), entry("bad"), entry("c"), entry("d")];
         http.deliver(&entries, &mut progress).unwrap();
         assert_eq!(progress, Progress { written: 4, refused: 1 });
+    }
+
+    #[test]
+    fn log_records_that_a_collector_rejects_are_not_counted_as_written() {
+        let deliver = |answer: String| {
+            let url = answering(move |_, _| (200, answer.clone()));
+            let mut http = Http::new(url, Form::Otlp, Headers::default(), None);
+            let mut progress = Progress::default();
+            let entries = [entry("a"), entry("b"), entry("c")];
+            http.deliver(&entries, &mut progress).unwrap();
+            assert_eq!(progress.written + progress.refused, 3);
+            progress.refused
+        };
+        let answer = |rejected: &str| {
+            format!(r#"{{"partialSuccess":{{"rejectedLogRecords":{rejected},"errorMessage":"too\nold"}}}}"#)
+        };
+        assert_eq!(deliver(answer("2")), 2);
+        assert_eq!(deliver(answer(r#""1""#)), 1);
+        assert_eq!(deliver(answer(r#""9000000000000000000""#)), 3, "no more than were sent");
+        // Longer than anything that is read.
+        let long = answer("2").replace("too", &"o".repeat(1 << 20));
+        for all_taken in ["", "no", "{}", "[]", &answer("0"), &answer("-1"), &answer("null"), &long] {
+            assert_eq!(deliver(all_taken.to_owned()), 0, "{}", &all_taken[..all_taken.len().min(99)]);
+        }
+        assert_eq!(printable("too\nold\u{1b}[2J"), "tooold[2J");
     }
 
     #[test]

@@ -32,6 +32,18 @@ pub(super) fn request(entries: &[Arc<Entry>]) -> Value {
     }]})
 }
 
+/// How many records the receiver did not take, and why, by its `ExportLogsServiceResponse`. None when it took all
+/// of them, as an answer that cannot be read says too.
+pub(super) fn refused(answer: &[u8]) -> Option<(u64, String)> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let partial = &answer["partialSuccess"];
+    let rejected = &partial["rejectedLogRecords"];
+    // A 64-bit number is a string in the JSON form of protocol buffers; not all receivers know.
+    let rejected = rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok())?;
+    let message = partial["errorMessage"].as_str().unwrap_or_default();
+    (rejected > 0).then(|| (rejected, message.to_owned()))
+}
+
 fn record(entry: &Entry, event: &Value) -> Value {
     let (number, word) = severity(entry.severity);
     let session = &event["session"];
@@ -89,6 +101,19 @@ fn any(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_tells_what_was_not_taken() {
+        let of = |answer: &str| refused(answer.as_bytes());
+        let said = Some((7, "too old".to_owned()));
+        assert_eq!(of(r#"{"partialSuccess":{"rejectedLogRecords":"7","errorMessage":"too old"}}"#), said);
+        assert_eq!(of(r#"{"partialSuccess":{"rejectedLogRecords":7}}"#), Some((7, String::new())));
+        // A warning: all were taken.
+        assert_eq!(of(r#"{"partialSuccess":{"errorMessage":"slow down"}}"#), None);
+        for none in ["", "{", "7", "[]", r#"{"partialSuccess":7}"#, r#"{"partialSuccess":{}}"#] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn a_record_has_time_severity_and_the_whole_event() {

@@ -4,10 +4,12 @@
 //! With a spool every event goes through the file; one is removed when the receiver has it. After a crash of
 //! the agent those that were under way go out twice; a power cut may take what the kernel had not written.
 
-use std::fs::{self, File, Permissions};
+mod place;
+
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use queue_file::QueueFile;
@@ -34,13 +36,26 @@ pub struct Settings {
     pub when_full: WhenFull,
 }
 
+/// What has become of the events of a spool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Surely lost: never falls.
+    pub(super) dropped: u64,
+    /// In the file.
+    pub(super) spooled: u64,
+    /// Not in the file any more, but in the hands of the sink's thread, which may bring them out yet.
+    pub(super) in_hand: u64,
+    /// What is in the way of writing.
+    pub(super) error: Option<String>,
+}
+
 #[derive(Debug)]
 struct State {
     file: QueueFile,
     /// Number of the first event in the file, counted from the start.
     front: u64,
-    /// Number of the first event that the sink's thread has in hand.
-    in_hand: u64,
+    /// Numbers of the events that the sink's thread has in hand.
+    hand: Range<u64>,
     dropped: u64,
     is_closed: bool,
     /// What is in the way of writing.
@@ -58,22 +73,62 @@ impl State {
         entries.iter().take_while(fits).count()
     }
 
-    /// Takes events away at the front.
-    fn take_away(&mut self, count: u64) -> Result<(), queue_file::Error> {
-        // No more than there are.
-        self.file.remove_n(usize::try_from(count).unwrap_or(usize::MAX))?;
-        self.front += count;
-        Ok(())
+    /// Adds events at the end; those that could not be written are dropped. Returns whether none was.
+    fn append(&mut self, entries: &[Arc<Entry>]) -> bool {
+        let before = self.file.size();
+        let result = self.file.add_n(entries.iter().map(|entry| &entry.line));
+        // Those whose header alone could not be written are there as long as this process is.
+        let lost = entries.len() - (self.file.size() - before);
+        self.dropped += lost as u64;
+        self.note(result);
+        lost == 0
+    }
+
+    /// Changes what is at the front; returns the numbers of those that went.
+    fn take_away(
+        &mut self,
+        with: impl FnOnce(&mut QueueFile) -> Result<(), queue_file::Error>,
+    ) -> Range<u64> {
+        let before = self.file.size();
+        let result = with(&mut self.file);
+        self.note(result);
+        // What counts is what this process has: when only the header could not be written they come back with
+        // the next start, and go out twice.
+        let first = self.front;
+        self.front += before.saturating_sub(self.file.size()) as u64;
+        first..self.front
+    }
+
+    /// Counts those that went undelivered. Of the ones in hand nobody knows yet.
+    fn count_dropped(&mut self, gone: Range<u64>) {
+        let in_hand = gone.end.min(self.hand.end).saturating_sub(gone.start.max(self.hand.start));
+        self.dropped += gone.end - gone.start - in_hand;
     }
 
     /// Drops the oldest events. False when that gives no room.
     fn drop_oldest(&mut self, count: usize) -> bool {
-        let count = count.min(self.file.size()) as u64;
-        let result = self.take_away(count);
-        let is_done = result.is_ok() && count > 0;
-        self.note(result);
-        self.dropped += if is_done { count } else { 0 };
-        is_done
+        let gone = self.take_away(|file| file.remove_n(count));
+        self.count_dropped(gone.clone());
+        !gone.is_empty()
+    }
+
+    /// Drops all that is in a file that cannot be read any more.
+    fn drop_unreadable(&mut self) {
+        warn!("a spool is damaged: {} events in it cannot be read", self.file.size());
+        let gone = self.take_away(QueueFile::clear);
+        // Some may have gone out before that was found.
+        self.count_dropped(gone.start.max(self.hand.start)..gone.end);
+    }
+
+    /// Events in hand that are not in the file any more.
+    fn only_in_hand(&self) -> u64 {
+        self.front.min(self.hand.end).saturating_sub(self.hand.start)
+    }
+
+    /// Nobody has events in hand any more: what is not in the file is lost.
+    fn let_go(&mut self) {
+        self.dropped += self.only_in_hand();
+        self.hand = self.front..self.front;
     }
 
     /// Says once what is in the way, and once that it is not any more.
@@ -89,17 +144,13 @@ impl State {
     }
 
     fn oldest(&mut self, most: usize) -> Vec<Arc<Entry>> {
+        self.let_go();
         let entries: Vec<_> =
             self.file.iter().take(most).map(|line| Arc::new(Entry::of_line(line))).collect();
         if entries.is_empty() && !self.file.is_empty() {
-            let lost = self.file.size() as u64;
-            warn!("a spool is damaged: {lost} events in it cannot be read");
-            let result = self.file.clear();
-            self.note(result);
-            self.dropped += lost;
-            self.front += lost;
+            self.drop_unreadable();
         }
-        self.in_hand = self.front;
+        self.hand = self.front..self.front + entries.len() as u64;
         entries
     }
 }
@@ -116,68 +167,33 @@ pub struct Spool {
     limit: u64,
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while the spool is in use: the file itself may be replaced.
+    /// Held while the spool is in use.
     _lock: File,
-}
-
-/// Opens the file, and puts one that is damaged aside.
-///
-/// It has its full length from the beginning, with holes: queue-file 2.0.0 loses elements when a ring that has
-/// wrapped grows, and leaves a header that does not fit when an empty one shrinks.
-fn open(path: &Path, length: u64) -> io::Result<QueueFile> {
-    let open = || {
-        let file = QueueFile::with_capacity(path, length)?;
-        if !file.is_empty() || file.file_len() == length {
-            return Ok(file);
-        }
-        drop(file);
-        fs::remove_file(path)?;
-        QueueFile::with_capacity(path, length)
-    };
-    let file = match open() {
-        Ok(file) => Ok(file),
-        Err(queue_file::Error::Io { source }) => Err(source),
-        Err(damage) => {
-            let aside = beside(path, "damaged");
-            warn!("the spool {} is damaged ({damage}): it is now {}", path.display(), aside.display());
-            fs::rename(path, aside)?;
-            open().map_err(io::Error::other)
-        }
-    };
-    let mut file = file?;
-    // There are names and addresses of customers in it.
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    file.set_sync_writes(false);
-    file.set_overwrite_on_remove(false);
-    Ok(file)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    name.into()
 }
 
 impl Spool {
     /// Opens the spool, with what an earlier run left in it.
     ///
     /// # Errors
-    /// When the file cannot be used, or another sink or agent uses it.
+    /// When the file cannot be used, is a symbolic link, or another sink or agent uses it.
     pub fn open(settings: Settings) -> io::Result<Self> {
-        let lock = File::create(beside(&settings.path, "lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => {
-                io::Error::new(io::ErrorKind::ResourceBusy, "another sink or agent uses this spool")
-            }
-            fs::TryLockError::Error(error) => error,
-        })?;
-        let limit = settings.bytes.max(SMALLEST);
-        let file = open(&settings.path, limit)?;
+        let lock = place::lock(&settings.path)?;
+        let wanted = settings.bytes.max(SMALLEST);
+        let mut file = place::open(&settings.path, wanted)?;
+        file.set_sync_writes(false);
+        file.set_overwrite_on_remove(false);
+        let path = settings.path.display();
         if !file.is_empty() {
-            info!("{} events wait in {} since the last run", file.size(), settings.path.display());
+            info!("{} events wait in {path} since the last run", file.size());
         }
-        let state = State { file, front: 0, in_hand: 0, dropped: 0, is_closed: false, error: None };
+        // Not the one that is wanted while something waits.
+        let limit = file.file_len();
+        if limit != wanted {
+            warn!(
+                "{path} keeps its {limit} bytes, not {wanted}, until a start finds it empty: events wait in it"
+            );
+        }
+        let state = State { file, front: 0, hand: 0..0, dropped: 0, is_closed: false, error: None };
         Ok(Self { settings, limit, state: Mutex::new(state), changed: Condvar::new(), _lock: lock })
     }
 
@@ -193,9 +209,7 @@ impl Spool {
         while let Some(next) = rest.first() {
             let (now, later) = rest.split_at(state.fitting(rest, self.limit));
             if !now.is_empty() {
-                let result = state.file.add_n(now.iter().map(|entry| &entry.line));
-                state.dropped += if result.is_err() { now.len() as u64 } else { 0 };
-                state.note(result);
+                state.append(now);
                 rest = later;
                 continue;
             }
@@ -229,15 +243,20 @@ impl Spool {
     /// The receiver has the first `count` of those in hand, or will never take them.
     pub(super) fn remove(&self, count: usize) {
         let mut state = self.lock();
-        let until = state.in_hand + count as u64;
-        // These went out although they had been dropped meanwhile.
-        let gone = state.front.min(until) - state.in_hand;
-        state.dropped -= gone;
-        state.in_hand = until;
-        // One that cannot be removed is there after the next start, and goes out twice.
-        let left = until.saturating_sub(state.front);
-        let result = state.take_away(left);
-        state.note(result);
+        let until = (state.hand.start + count as u64).min(state.hand.end);
+        state.hand.start = until;
+        // The others were dropped from the file meanwhile.
+        let left = usize::try_from(until.saturating_sub(state.front)).unwrap_or(usize::MAX);
+        let gone = state.take_away(|file| file.remove_n(left));
+        if left > 0 && gone.is_empty() {
+            // What comes after them cannot be read: they would go out again and again.
+            state.drop_unreadable();
+        }
+    }
+
+    /// What is in hand will not be delivered by this agent.
+    pub(super) fn let_go(&self) {
+        self.lock().let_go();
     }
 
     /// Nothing more will come.
@@ -246,154 +265,18 @@ impl Spool {
         self.changed.notify_all();
     }
 
-    /// Events dropped so far, events that wait, and what is in the way of writing.
-    pub(super) fn counts(&self) -> (u64, u64, Option<String>) {
+    /// What has become of its events so far.
+    pub(super) fn counts(&self) -> Counts {
         let state = self.lock();
-        (state.dropped, state.file.size() as u64, state.error.clone())
+        Counts {
+            dropped: state.dropped,
+            spooled: state.file.size() as u64,
+            in_hand: state.only_in_hand(),
+            error: state.error.clone(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(numbers: std::ops::Range<u32>) -> Vec<Arc<Entry>> {
-        let line = |number| format!(r#"{{"event":"drop","severity":"warning","number":{number:>4}}}"#) + "\n";
-        numbers.map(|number| Arc::new(Entry::of_line(line(number).into_bytes()))).collect()
-    }
-
-    fn numbers(entries: &[Arc<Entry>]) -> Vec<u64> {
-        entries.iter().map(|entry| entry.value()["number"].as_u64().unwrap()).collect()
-    }
-
-    fn settings(name: &str, when_full: WhenFull) -> Settings {
-        let path = std::env::temp_dir().join(format!("pptpscope-spool-{name}-{}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        Settings { path, bytes: 16_384, when_full }
-    }
-
-    fn away(settings: &Settings) {
-        for suffix in ["lock", "damaged"] {
-            let _ = fs::remove_file(beside(&settings.path, suffix));
-        }
-        fs::remove_file(&settings.path).unwrap();
-    }
-
-    #[test]
-    fn what_is_not_removed_is_there_after_a_restart() {
-        let settings = settings("restart", WhenFull::DropNewest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(Spool::open(settings.clone()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        spool.add(&entries(0..10));
-        let first = spool.next(4).unwrap();
-        assert_eq!((first[0].event.as_str(), first[0].severity), ("drop", crate::event::Severity::Warning));
-        assert_eq!(numbers(&first), [0, 1, 2, 3]);
-        spool.remove(3);
-        drop(spool);
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(spool.counts(), (0, 7, None));
-        spool.add(&entries(10..11));
-        assert_eq!(numbers(&spool.next(100).unwrap()), (3..11).collect::<Vec<_>>());
-        spool.remove(8);
-        spool.close();
-        assert!(spool.next(1).is_none());
-        away(&settings);
-    }
-
-    #[test]
-    fn a_full_one_keeps_the_beginning_or_the_present_and_counts() {
-        for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
-            let settings = settings("full", when_full);
-            let spool = Spool::open(settings.clone()).unwrap();
-            for batch in 0..50 {
-                spool.add(&entries(batch * 10..batch * 10 + 10));
-            }
-            let (dropped, kept, _) = spool.counts();
-            assert_eq!(dropped + kept, 500);
-            // 8 KiB beside the header, 94 bytes each.
-            assert!((70..=87).contains(&kept), "{kept}");
-            assert_eq!(fs::metadata(&settings.path).unwrap().len(), 16_384);
-            let found = numbers(&spool.next(500).unwrap());
-            let first = if when_full == WhenFull::DropNewest { 0 } else { 500 - kept };
-            assert_eq!(found, (first..first + kept).collect::<Vec<_>>());
-            away(&settings);
-        }
-    }
-
-    #[test]
-    fn what_was_dropped_while_it_went_out_counts_once() {
-        let settings = settings("hand", WhenFull::DropOldest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        spool.add(&entries(0..20));
-        assert_eq!(numbers(&spool.next(10).unwrap()).len(), 10);
-        for batch in 2..20 {
-            spool.add(&entries(batch * 10..batch * 10 + 10));
-        }
-        let (dropped, kept, _) = spool.counts();
-        assert!(dropped >= 20 && dropped + kept == 200);
-        spool.remove(10);
-        assert_eq!(spool.counts(), (dropped - 10, kept, None));
-        assert_eq!(numbers(&spool.next(1).unwrap()), [dropped]);
-        spool.remove(1);
-        assert_eq!(spool.counts().1, kept - 1);
-        away(&settings);
-    }
-
-    #[test]
-    fn is_a_queue_whatever_comes_and_goes() {
-        let settings = Settings { bytes: 200_000, ..settings("model", WhenFull::DropNewest) };
-        let mut spool = Spool::open(settings.clone()).unwrap();
-        let (mut first, mut last, mut random) = (0_u32, 0_u32, 77_u32);
-        for step in 0..2000 {
-            if step % 100 == 0 {
-                drop(spool);
-                spool = Spool::open(settings.clone()).unwrap();
-            }
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let count = (random >> 16) % 64;
-            // The ring wraps again and again, and is empty now and then.
-            if last - first < 1500 && random >> 24 < 128 + 64 * (last / 3000 % 2) {
-                spool.add(&entries(last..last + count));
-                last += count;
-            } else if first < last {
-                let found = numbers(&spool.next(count.max(1) as usize).unwrap());
-                let wanted = first..last.min(first + count.max(1));
-                assert_eq!(found, wanted.clone().map(u64::from).collect::<Vec<_>>());
-                spool.remove(found.len());
-                first = wanted.end;
-            }
-            assert_eq!(spool.counts(), (0, u64::from(last - first), None));
-        }
-        assert!(last > 10_000, "{last}");
-        drop(spool);
-        // Another size, as soon as it is empty.
-        let spool = Spool::open(settings.clone()).unwrap();
-        let rest = spool.next(2000).unwrap();
-        spool.remove(rest.len());
-        drop(spool);
-        let settings = Settings { bytes: 20_000, ..settings };
-        let _spool = Spool::open(settings.clone()).unwrap();
-        assert_eq!(fs::metadata(&settings.path).unwrap().len(), 20_000);
-        away(&settings);
-    }
-
-    #[test]
-    fn giants_and_damage_do_not_stop_the_others() {
-        let settings = settings("damage", WhenFull::DropOldest);
-        let spool = Spool::open(settings.clone()).unwrap();
-        let giant = Arc::new(Entry::of_line(vec![b'x'; 8192]));
-        spool.add(&[entries(0..1), vec![giant], entries(1..2)].concat());
-        assert_eq!(numbers(&spool.next(9).unwrap()), [0, 1]);
-        assert_eq!(spool.counts(), (1, 2, None));
-        drop(spool);
-        // The head of the first event.
-        let mut bytes = fs::read(&settings.path).unwrap();
-        bytes[8192..].fill(0xff);
-        fs::write(&settings.path, bytes).unwrap();
-        let spool = Spool::open(settings.clone()).unwrap();
-        assert!(beside(&settings.path, "damaged").exists());
-        spool.add(&entries(5..6));
-        assert_eq!(numbers(&spool.next(9).unwrap()), [5]);
-        away(&settings);
-    }
-}
+#[path = "spool_tests.rs"]
+mod tests;

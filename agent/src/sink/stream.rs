@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -16,10 +16,28 @@ const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first address of `HOST:PORT`.
 pub(super) fn resolve(address: &str) -> io::Result<SocketAddr> {
-    address
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(ErrorKind::NotFound, format!("{address} has no address")))
+    address.to_socket_addrs()?.next().ok_or_else(|| without_address(address))
+}
+
+fn without_address(address: &str) -> io::Error {
+    io::Error::new(ErrorKind::NotFound, format!("{address} has no address"))
+}
+
+/// Connects to the first of `addresses` that answers; None when there are none. A host name often has an address
+/// on which the receiver does not listen: `::1` of localhost. All of them together take no longer than `timeout`,
+/// of which one that is silent takes no more than its part.
+fn connect_one(addresses: &[SocketAddr], timeout: Duration) -> io::Result<Option<TcpStream>> {
+    let deadline = Instant::now() + timeout;
+    let mut failure = None;
+    for (left, address) in (1..=addresses.len() as u32).rev().zip(addresses) {
+        let part = deadline.saturating_duration_since(Instant::now()) / left;
+        // Zero is not allowed.
+        match TcpStream::connect_timeout(address, part.max(Duration::from_millis(1))) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(None), Err)
 }
 
 /// See the module.
@@ -32,7 +50,10 @@ pub(super) enum Stream {
 impl Stream {
     /// Connects to `HOST:PORT`; with TLS the receiver must be HOST by its certificate.
     pub(super) fn connect(address: &str, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&resolve(address)?, TIMEOUT)?;
+        let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+        let Some(mut stream) = connect_one(&addresses, TIMEOUT)? else {
+            return Err(without_address(address));
+        };
         stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         let Some(config) = tls else { return Ok(Self::Plain(stream)) };
@@ -190,6 +211,34 @@ mod tests {
         let error = Stream::connect(&address, Some(&config(&authority, None))).unwrap_err();
         assert!(taken.join().unwrap().is_err());
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    }
+
+    #[test]
+    fn a_host_is_reached_at_any_of_its_addresses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = listener.local_addr().unwrap();
+        // Nobody listens there any more.
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // The kernel answers nobody whom a full queue has no place for.
+        let full = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = full.local_addr().unwrap();
+        let patience = Duration::from_millis(200);
+        let fill = || (0..10_000).map_while(|_| TcpStream::connect_timeout(&silent, patience).ok());
+        let waiting: Vec<_> = fill().collect();
+        assert!(waiting.len() < 10_000);
+
+        let limit = Duration::from_secs(2);
+        for addresses in [&[closed, here][..], &[silent, here], &[silent, closed, silent, here]] {
+            let begun = Instant::now();
+            let stream = connect_one(addresses, limit).unwrap().unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), here);
+            assert!(begun.elapsed() < limit);
+        }
+        let begun = Instant::now();
+        let error = connect_one(&[silent, silent, closed], limit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+        assert!(begun.elapsed() < limit * 2, "{:?}", begun.elapsed());
+        assert!(connect_one(&[], limit).unwrap().is_none());
     }
 
     #[test]

@@ -161,15 +161,14 @@ impl Sink {
     /// What it has done.
     pub fn report(&self) -> Report {
         let (dropped, queued) = self.shared.queue.counts();
-        let (spool_dropped, spooled, spool_error) =
-            self.shared.spool.as_ref().map(Spool::counts).unwrap_or_default();
+        let spool = self.shared.spool.as_ref().map(Spool::counts).unwrap_or_default();
         Report {
             name: self.name.clone(),
             written: self.shared.written.load(Ordering::Acquire),
-            dropped: dropped + spool_dropped,
-            waiting: queued + self.shared.in_hand.load(Ordering::Acquire) + spooled,
-            spooled,
-            error: spool_error.or_else(|| lock(&self.shared.error).clone()),
+            dropped: dropped + spool.dropped,
+            waiting: queued + self.shared.in_hand.load(Ordering::Acquire) + spool.spooled + spool.in_hand,
+            spooled: spool.spooled,
+            error: spool.error.or_else(|| lock(&self.shared.error).clone()),
         }
     }
 
@@ -238,10 +237,12 @@ impl Shared {
 
     /// No use in going on with `left` events in hand: those on disk stay there.
     fn stop(&self, left: usize) {
-        if self.spool.is_none() {
-            self.queue.give_up(left);
-            self.in_hand.store(0, Ordering::Release);
+        if let Some(spool) = &self.spool {
+            spool.let_go();
+            return;
         }
+        self.queue.give_up(left);
+        self.in_hand.store(0, Ordering::Release);
     }
 }
 
