@@ -4,21 +4,22 @@
 //! a full disk has torn off is taken back and written again later. A file that somebody else renamed or
 //! removed is noticed, so that logrotate needs no signal.
 
+mod compressor;
+mod rotated;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use tracing::warn;
 
 use super::entry::Entry;
 use super::worker::{Outlet, Progress};
+use compressor::Compressor;
+use rotated::{next_name, rename_new, sync_folder};
 
 /// How the file is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,11 @@ pub struct RotatingFile {
     opened: Instant,
     /// `agent.start`, for the head of the next file.
     start: Option<Arc<Entry>>,
-    compressor: Option<JoinHandle<()>>,
+    /// Events appended since the last that were counted as written.
+    held: usize,
+    /// Length up to which they were.
+    safe: u64,
+    compressor: Compressor,
 }
 
 impl RotatingFile {
@@ -57,7 +62,21 @@ impl RotatingFile {
     /// When it cannot be opened, is no regular file, or another process writes to it.
     pub fn open(settings: Settings) -> io::Result<Self> {
         let (file, length) = open(&settings.path)?;
-        Ok(Self { settings, file, length, opened: Instant::now(), start: None, compressor: None })
+        if settings.fsync {
+            sync_folder(&settings.path)?;
+        }
+        // Not before the lock is ours.
+        let compressor = Compressor::start(&settings)?;
+        Ok(Self {
+            settings,
+            file,
+            length,
+            opened: Instant::now(),
+            start: None,
+            held: 0,
+            safe: length,
+            compressor,
+        })
     }
 
     fn is_due(&self) -> bool {
@@ -77,85 +96,111 @@ impl RotatingFile {
     fn begin(&mut self) -> io::Result<()> {
         (self.file, self.length) = open(&self.settings.path)?;
         self.opened = Instant::now();
-        if self.length == 0
-            && let Some(start) = self.start.clone()
-        {
-            self.append(&start.line)?;
+        self.safe = self.length;
+        if self.settings.fsync {
+            sync_folder(&self.settings.path)?;
         }
-        Ok(())
+        self.append_start()
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
-        let rotated = next_name(&self.settings.path, Timestamp::now())?;
-        fs::rename(&self.settings.path, &rotated)?;
-        self.begin()?;
-        if let Some(compressor) = self.compressor.take() {
-            // One at a time. It says itself what went wrong.
-            let _ = compressor.join();
+    /// The head of a file that has nothing in it.
+    fn append_start(&mut self) -> io::Result<()> {
+        match self.start.clone() {
+            Some(start) if self.length == 0 => self.append(&start.line),
+            _ => Ok(()),
         }
-        let settings = self.settings.clone();
-        let tidy = move || {
-            if settings.compress
-                && let Err(error) = compress(&rotated)
-            {
-                warn!("cannot compress {}: {error}; it stays as it is", rotated.display());
-            }
-            if let Err(error) = prune(&settings.path, settings.keep) {
-                warn!("cannot remove old files of {}: {error}", settings.path.display());
-            }
-        };
-        self.compressor = Some(std::thread::Builder::new().name("compress".into()).spawn(tidy)?);
-        Ok(())
+    }
+
+    fn rotate(&mut self, progress: &mut Progress) -> io::Result<()> {
+        self.make_safe(progress)?;
+        let rotated = next_name(&self.settings.path, Timestamp::now())?;
+        rename_new(&self.settings.path, &rotated)?;
+        self.compressor.take(rotated);
+        self.begin()
     }
 
     /// Writes one line, whole or not at all.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(line) {
-            self.file.set_len(self.length)?;
+            self.cut()?;
             return Err(error);
         }
         self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the length from the file, which somebody else may have emptied, and takes a torn line back. It never
+    /// makes the file longer: that would fill it with zeros.
+    fn cut(&mut self) -> io::Result<()> {
+        self.length = whole_lines(&self.file)?;
+        if self.length < self.file.metadata()?.len() {
+            self.file.set_len(self.length)?;
+        }
+        self.safe = self.safe.min(self.length);
+        Ok(())
+    }
+
+    /// Counts what was appended as written, with `fsync` when it is on the disk. When it cannot get there it is
+    /// taken back, to be offered again.
+    fn make_safe(&mut self, progress: &mut Progress) -> io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        if self.settings.fsync
+            && held > 0
+            && let Err(error) = self.file.sync_data()
+        {
+            if self.safe < self.file.metadata()?.len() {
+                self.file.set_len(self.safe)?;
+            }
+            self.length = self.safe;
+            return Err(error);
+        }
+        self.safe = self.length;
+        progress.written += held;
+        Ok(())
+    }
+
+    fn append_all(&mut self, entries: &[Arc<Entry>], progress: &mut Progress) -> io::Result<()> {
+        for entry in entries {
+            if self.is_due() {
+                self.rotate(progress)?;
+            }
+            let is_start = entry.event == "agent.start";
+            if !is_start {
+                self.append_start()?;
+            }
+            self.append(&entry.line)?;
+            self.held += 1;
+            if is_start {
+                self.start = Some(Arc::clone(entry));
+            }
+        }
         Ok(())
     }
 }
 
 impl Outlet for RotatingFile {
     fn deliver(&mut self, entries: &[Arc<Entry>], progress: &mut Progress) -> io::Result<()> {
+        // What an attempt that failed had appended and not counted was taken back.
+        self.held = 0;
         if !self.is_in_place() {
             self.begin()?;
         }
-        for entry in entries {
-            if self.is_due() {
-                self.rotate()?;
-            }
-            self.append(&entry.line)?;
-            if entry.event == "agent.start" {
-                self.start = Some(Arc::clone(entry));
-            }
-            progress.written += 1;
+        if self.file.metadata()?.len() != self.length {
+            self.cut()?;
         }
-        Ok(())
-    }
-
-    fn settle(&mut self) -> io::Result<()> {
-        if self.settings.fsync { self.file.sync_data() } else { Ok(()) }
+        self.safe = self.length;
+        let result = self.append_all(entries, progress);
+        // Also what went before an error.
+        let is_safe = self.make_safe(progress);
+        result.and(is_safe)
     }
 
     fn reopen(&mut self) -> io::Result<()> {
         if self.is_in_place() {
             // Opening it beside itself would meet its own lock.
-            self.length = whole_lines(&self.file)?;
-            return Ok(());
+            return self.cut();
         }
         self.begin()
-    }
-}
-
-impl Drop for RotatingFile {
-    fn drop(&mut self) {
-        if let Some(compressor) = self.compressor.take() {
-            let _ = compressor.join();
-        }
     }
 }
 
@@ -200,90 +245,6 @@ fn whole_lines(file: &File) -> io::Result<u64> {
         end = start;
     }
     Ok(0)
-}
-
-/// A name beside `path` that says when and that sorts after all others there: a file can fill within a
-/// second, and clocks are set back.
-fn next_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
-    let name = |stamp: &str, serial: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{stamp}-{serial:03}"));
-        PathBuf::from(name)
-    };
-    let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    // Its suffix is well formed: `rotated` has looked.
-    let newest = rotated(path)?.into_iter().max();
-    let newest = newest.as_deref().and_then(Path::to_str).map(|newest| newest.trim_end_matches(".gz"));
-    let newest = newest.and_then(|newest| newest.rsplit_once('.')?.1.split_once('-'));
-    Ok(match newest {
-        Some((last, serial)) if last >= stamp.as_str() => {
-            name(last, serial.parse::<u32>().map_or(0, |serial| serial.saturating_add(1)))
-        }
-        _ => name(&stamp, 0),
-    })
-}
-
-fn with_gz(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
-}
-
-fn compress(path: &Path) -> io::Result<()> {
-    let target = with_gz(path);
-    // Not under its name before it is whole.
-    let partial = target.with_extension("partial");
-    let result = (|| {
-        let out = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&partial)?;
-        let mut encoder = GzEncoder::new(out, Compression::default());
-        io::copy(&mut File::open(path)?, &mut encoder)?;
-        encoder.finish()?.sync_data()?;
-        fs::rename(&partial, &target)?;
-        fs::remove_file(path)
-    })();
-    if result.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    result
-}
-
-/// Removes all but the newest `keep` rotated files.
-fn prune(path: &Path, keep: usize) -> io::Result<()> {
-    let mut rotated = rotated(path)?;
-    // The time and the serial number sort as text.
-    rotated.sort();
-    let surplus = rotated.len().saturating_sub(keep);
-    rotated.into_iter().take(surplus).try_for_each(fs::remove_file)
-}
-
-/// Files beside `path` that were rotated out of it.
-fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Some(prefix) = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.")) else {
-        return Ok(Vec::new());
-    };
-    // 20261101T010000Z-000, and nothing that is only on its way to such a name.
-    let is_stamp = |rest: &str| {
-        let rest = rest.strip_suffix(".gz").unwrap_or(rest);
-        let shape = |(at, byte): (usize, u8)| match at {
-            8 => byte == b'T',
-            15 => byte == b'Z',
-            16 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        };
-        rest.len() >= 20 && rest.bytes().enumerate().all(shape)
-    };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(is_stamp) {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

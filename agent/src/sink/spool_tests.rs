@@ -261,3 +261,32 @@ fn follows_no_link_and_truncates_nothing() {
     assert!(!beside(&settings.path, "new").exists());
     away(&settings);
 }
+
+#[test]
+fn a_full_disk_drops_what_comes_keeps_what_is_there_and_counts() {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let settings = settings("disk", when_full);
+        let spool = Spool::open(settings.clone()).unwrap();
+        spool.add(&entries(0..10));
+        // The same in a file that can be read, but takes nothing any more.
+        // SAFETY: The name is a string with its zero; the descriptor is nobody else's.
+        let full =
+            unsafe { File::from_raw_fd(libc::memfd_create(c"full".as_ptr(), libc::MFD_ALLOW_SEALING)) };
+        io::Write::write_all(&mut &full, &fs::read(&settings.path).unwrap()).unwrap();
+        let door = format!("/proc/self/fd/{}", full.as_raw_fd());
+        spool.lock().file = QueueFile::with_capacity(door, 16_384).unwrap();
+        rustix::fs::fcntl_add_seals(&full, rustix::fs::SealFlags::WRITE).unwrap();
+        spool.add(&entries(10..15));
+        let Counts { dropped, spooled, in_hand, error } = spool.counts();
+        assert_eq!((dropped, spooled, in_hand, error.is_some()), (5, 10, 0, true));
+        assert_eq!(numbers(&spool.next(20).unwrap()), (0..10).collect::<Vec<_>>());
+        // The header cannot be written either: what went out is gone for this process.
+        spool.remove(4);
+        assert_eq!(numbers(&spool.next(20).unwrap()), (4..10).collect::<Vec<_>>());
+        spool.remove(6);
+        let Counts { dropped, spooled, in_hand, .. } = spool.counts();
+        assert_eq!((dropped, spooled, in_hand), (5, 0, 0));
+        away(&settings);
+    }
+}
