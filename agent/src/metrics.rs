@@ -3,11 +3,13 @@
 
 mod book;
 pub mod manual;
+mod round_trips;
 pub mod server;
 mod state;
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, TextEncoder};
 use serde::Serialize;
@@ -20,7 +22,9 @@ use crate::event::mppe::StallState;
 use crate::event::session::Phase;
 use crate::event::{Body, Event};
 use crate::finding::catalogue::catalogue;
+use crate::kernel::ProgramRuns;
 use book::{Book, Definition};
+use round_trips::RoundTripHistogram;
 
 /// A metric that cannot be made: a fault of this program.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,9 @@ pub struct Error(#[from] prometheus::Error);
 const SETUP_SECONDS: [f64; 9] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 /// An answer takes a millisecond on the same network; 5 s is the usual first repetition.
 const RADIUS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0];
+
+/// Shares of what was sent: a thousandth is what nobody notices, a hundredth what TCP suffers from.
+const LOSS_RATIOS: [f64; 9] = [0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 
 /// Metrics of a run. The loop writes, the server's thread reads.
 #[derive(Debug)]
@@ -48,10 +55,11 @@ pub struct Metrics {
     stalls: IntCounterVec,
     echo_missed: IntCounterVec,
     garbage: IntCounter,
+    mss_violations: IntCounterVec,
     log_lines: IntCounterVec,
     /// Calls that are open. As many as the correlator holds.
     calls: Mutex<HashMap<Uuid, Call>>,
-    status: Mutex<Status>,
+    status: Mutex<(Status, Vec<ProgramRuns>)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +72,8 @@ struct Gre {
     reordered: IntCounterVec,
     duplicate: IntCounterVec,
     fragments: IntCounterVec,
+    round_trips: Arc<RoundTripHistogram>,
+    loss: HistogramVec,
 }
 
 /// What was counted of a call so far.
@@ -72,7 +82,12 @@ struct Call {
     phase: Phase,
     from_client: Counters,
     from_server: Counters,
+    /// Inside the tunnel.
+    address: Option<Ipv4Addr>,
 }
+
+/// Which end sent.
+const DIRECTIONS: [&str; 2] = ["from_client", "from_server"];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -107,6 +122,17 @@ impl Metrics {
             reordered: gre("gre_reordered_packets_total", "First arrivals below the highest number seen.")?,
             duplicate: gre("gre_duplicate_packets_total", "Sequence numbers seen before.")?,
             fragments: gre("gre_fragments_total", "IPv4 fragments of GRE packets.")?,
+            round_trips: book.round_trips(
+                "gre_ack_round_trip_seconds",
+                "From a GRE packet to its acknowledgement, one sample at a time: of packets from the server, network and client.",
+                DIRECTIONS,
+            )?,
+            loss: book.histograms(
+                "call_loss_ratio",
+                "Calls that are over, by the share of their packets that never came.",
+                &["direction"],
+                &LOSS_RATIOS,
+            )?,
         };
         let findings = book.counters("findings_total", "Findings raised, by their code.", &["code"])?;
         for entry in catalogue() {
@@ -162,6 +188,11 @@ impl Metrics {
                 "control_garbage_total",
                 "Events about bytes on port 1723 that are no PPTP message.",
             )?,
+            mss_violations: book.counters(
+                "mtu_mss_violations_total",
+                "TCP connections in tunnels that announce segments too large for their pppN, by who announces.",
+                &["sender"],
+            )?,
             log_lines: book.counters(
                 "log_events_total",
                 "Lines of the daemons that made an event, by class.",
@@ -184,6 +215,7 @@ impl Metrics {
                     phase: session_start.phase,
                     from_client: Counters::default(),
                     from_server: Counters::default(),
+                    address: None,
                 };
                 calls.extend(id.map(|id| (id, call)));
             }
@@ -192,7 +224,12 @@ impl Metrics {
                     call.phase = session_phase.phase;
                 }
             }
-            Body::SessionUp { session_up } => self.setup.observe(session_up.setup_ns as f64 / 1e9),
+            Body::SessionUp { session_up } => {
+                self.setup.observe(session_up.setup_ns as f64 / 1e9);
+                if let Some(call) = id.and_then(|id| calls.get_mut(&id)) {
+                    call.address = session_up.client_address;
+                }
+            }
             Body::GreStats { gre_stats } => {
                 if let Some(call) = id.and_then(|id| calls.get_mut(&id)) {
                     self.gre.count(call, Some(&gre_stats.from_client), Some(&gre_stats.from_server));
@@ -201,6 +238,7 @@ impl Metrics {
             Body::SessionEnd { session_end: end } => {
                 if let Some(mut call) = id.and_then(|id| calls.remove(&id)) {
                     self.gre.count(&mut call, end.from_client.as_ref(), end.from_server.as_ref());
+                    self.gre.conclude(&call);
                 }
                 let was_up = if end.was_up { "true" } else { "false" };
                 self.ended.with_label_values(&[&word(&end.last_phase), was_up, &word(&end.reason)]).inc();
@@ -229,6 +267,10 @@ impl Metrics {
             Body::ControlEchoMissed { .. } => self.echo_missed.with_label_values(&["pptp"]).inc(),
             Body::PppEchoMissed { .. } => self.echo_missed.with_label_values(&["lcp"]).inc(),
             Body::ControlGarbage { .. } => self.garbage.inc(),
+            Body::MtuMssViolation { mtu_mss_violation: mss_violation } => {
+                let sender = word(&mss_violation.sender);
+                self.mss_violations.with_label_values(&[&sender]).inc_by(mss_violation.segments);
+            }
             Body::Log { log } => {
                 let class = log.class.as_ref().map_or_else(|| "unrecognised".to_owned(), word);
                 self.log_lines.with_label_values(&[&class]).inc();
@@ -237,9 +279,11 @@ impl Metrics {
         }
     }
 
-    /// Takes note of the agent's own state.
-    pub fn note(&self, status: &Status) {
-        lock(&self.status).clone_from(status);
+    /// Takes note of the agent's own state, and of what its programs cost where the kernel measures it.
+    pub fn note(&self, status: &Status, runs: Vec<ProgramRuns>) {
+        let mut noted = lock(&self.status);
+        noted.0.clone_from(status);
+        noted.1 = runs;
     }
 
     /// All of them, in the text format of Prometheus.
@@ -247,11 +291,16 @@ impl Metrics {
     /// # Errors
     /// See [`Error`].
     pub fn text(&self) -> Result<String, Error> {
-        let mut phases: HashMap<String, u64> = HashMap::new();
+        let mut own = Book::default();
+        let (mut phases, mut addresses) = (HashMap::new(), HashSet::new());
         for call in lock(&self.calls).values() {
             *phases.entry(word(&call.phase)).or_default() += 1;
+            addresses.extend(call.address);
         }
-        let own = state::book(&lock(&self.status), &phases)?;
+        state::calls(&mut own, &phases, addresses.len())?;
+        let noted = lock(&self.status);
+        state::agent(&mut own, &noted.0)?;
+        state::programs(&mut own, &noted.1)?;
         let mut families = self.book.gather();
         families.extend(own.gather());
         Ok(TextEncoder::new().encode_to_string(&families)?)
@@ -262,7 +311,10 @@ impl Metrics {
     /// # Errors
     /// See [`Error`].
     pub fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        let own = state::book(&Status::default(), &HashMap::new())?;
+        let mut own = Book::default();
+        state::calls(&mut own, &HashMap::new(), 0)?;
+        state::agent(&mut own, &Status::default())?;
+        state::programs(&mut own, &[])?;
         let mut all: Vec<_> = self.book.definitions().chain(own.definitions()).cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
@@ -272,11 +324,8 @@ impl Metrics {
 impl Gre {
     /// Adds what the counters of a call have more than before.
     fn count(&self, call: &mut Call, from_client: Option<&Counters>, from_server: Option<&Counters>) {
-        let directions = [
-            ("from_client", &mut call.from_client, from_client),
-            ("from_server", &mut call.from_server, from_server),
-        ];
-        for (direction, before, now) in directions {
+        let directions = [(&mut call.from_client, from_client), (&mut call.from_server, from_server)];
+        for (direction, (before, now)) in DIRECTIONS.into_iter().zip(directions) {
             let Some(now) = now else { continue };
             // What was lost once stays counted as lost; that it came late is counted too.
             let ever_lost = |counters: &Counters| counters.lost + counters.late;
@@ -293,7 +342,19 @@ impl Gre {
             for (counter, before, now) in pairs {
                 counter.with_label_values(&[direction]).inc_by(now.saturating_sub(before));
             }
+            let (earlier, later) = (before.ack_rtt.unwrap_or_default(), now.ack_rtt.unwrap_or_default());
+            self.round_trips.add(direction, &earlier, &later);
             *before = *now;
+        }
+    }
+
+    /// A call is over.
+    fn conclude(&self, call: &Call) {
+        for (direction, counters) in DIRECTIONS.into_iter().zip([&call.from_client, &call.from_server]) {
+            let sent = counters.received + counters.lost;
+            if sent > 0 {
+                self.loss.with_label_values(&[direction]).observe(counters.lost as f64 / sent as f64);
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::Event;
 use crate::event::agent::Status;
+use crate::kernel::ProgramRuns;
 use crate::metrics::Metrics;
 use crate::privacy::Privacy;
 
@@ -115,10 +116,10 @@ impl Sinks {
         })
     }
 
-    /// Takes note of the agent's state, once a second.
-    pub fn note(&self, status: &Status) {
+    /// Takes note of the agent's state, once a second, and of what its programs cost.
+    pub fn note(&self, status: &Status, runs: impl FnOnce() -> Vec<ProgramRuns>) {
         if let Some(metrics) = &self.metrics {
-            metrics.note(status);
+            metrics.note(status, runs());
         }
     }
 

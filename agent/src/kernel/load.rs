@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
@@ -83,6 +84,17 @@ impl Config {
     }
 }
 
+/// What the kernel says of one of our programs while it measures them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramRuns {
+    /// The program.
+    pub name: String,
+    /// Times that it ran.
+    pub count: u64,
+    /// How long in all.
+    pub time: Duration,
+}
+
 /// The programs in the kernel. Dropping it detaches and unloads everything.
 pub struct Kernel {
     pub(super) attached: BTreeMap<u32, Attached>,
@@ -100,6 +112,16 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// What each program has cost so far; empty unless the kernel measures it (`kernel.bpf_stats_enabled`).
+    pub fn runs(&self) -> Vec<ProgramRuns> {
+        let programs = self.ebpf.programs().filter_map(|(name, program)| {
+            let info = program.info().ok()?;
+            let (name, count, time) = (name.to_owned(), info.run_count(), info.run_time());
+            (count > 0).then_some(ProgramRuns { name, count, time })
+        });
+        programs.collect()
+    }
+
     /// Loads all programs, attached to nothing yet.
     ///
     /// # Errors

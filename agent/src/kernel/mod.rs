@@ -31,7 +31,7 @@ pub use devices::{
 };
 pub use drops::classify;
 pub use error::{AttachError, LoadError, ReadError};
-pub use load::{Config, Kernel};
+pub use load::{Config, Kernel, ProgramRuns};
 pub use path::{Probe, ProbeState, probed_functions};
 pub use plan::{Choice, Verdict, Wanted, plan};
 pub use privilege::{PrivilegeError, check as check_privileges, confine, held as held_capabilities};

@@ -1,12 +1,15 @@
 //! Makes metrics, and remembers what they mean.
 
-use prometheus::core::Collector;
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
 use super::Error;
+use super::round_trips::RoundTripHistogram;
 
 /// What a metric is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,19 @@ pub struct Definition {
 pub(super) struct Book {
     registry: Registry,
     definitions: Vec<Definition>,
+}
+
+/// The registry reads what events are counted in.
+struct Shared(Arc<RoundTripHistogram>);
+
+impl Collector for Shared {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.collect()
+    }
 }
 
 impl Book {
@@ -54,6 +70,16 @@ impl Book {
         self.register(IntCounterVec::new(options, labels)?)
     }
 
+    pub(super) fn float_counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, Error> {
+        let options = self.define("counter", name, help, labels);
+        self.register(CounterVec::new(options, labels)?)
+    }
+
     pub(super) fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
         let options = self.define("gauge", name, help, labels);
         self.register(GaugeVec::new(options, labels)?)
@@ -75,6 +101,20 @@ impl Book {
         let options =
             HistogramOpts::from(self.define("histogram", name, help, labels)).buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels)?)
+    }
+
+    /// Round trips of GRE acknowledgements.
+    pub(super) fn round_trips(
+        &mut self,
+        name: &str,
+        help: &str,
+        directions: [&'static str; 2],
+    ) -> Result<Arc<RoundTripHistogram>, Error> {
+        self.define("histogram", name, help, &["direction"]);
+        let name = format!("pptpscope_{name}");
+        let histogram = Arc::new(RoundTripHistogram::new(&name, help, directions)?);
+        self.registry.register(Box::new(Shared(Arc::clone(&histogram))))?;
+        Ok(histogram)
     }
 
     /// Counters whose values are known already.

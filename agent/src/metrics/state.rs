@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Error;
 use super::book::Book;
-use super::word;
+use super::{Error, word};
 use crate::event::agent::{Account, ProbeState, Status};
+use crate::kernel::ProgramRuns;
 
 fn one(label: &str) -> [String; 1] {
     [label.to_owned()]
@@ -19,19 +19,46 @@ fn yes(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
 }
 
-/// `status`, and how many calls are in which phase.
-pub(super) fn book(status: &Status, phases: &HashMap<String, u64>) -> Result<Book, Error> {
-    let mut book = Book::default();
-    own(&mut book, status)?;
-    kernel(&mut book, status)?;
-    surroundings(&mut book, status)?;
+/// How many calls are in which phase, and how many addresses their clients have.
+pub(super) fn calls(book: &mut Book, phases: &HashMap<String, u64>, addresses: usize) -> Result<(), Error> {
     book.values(
         "calls",
         "Calls that are open, by phase.",
         ["phase"],
         phases.iter().map(|(phase, count)| (one(phase), *count as f64)),
     )?;
-    Ok(book)
+    book.values(
+        "tunnel_addresses_in_use",
+        "Different addresses that clients have in their tunnels: of the pool, what is in use.",
+        [],
+        [([], addresses as f64)],
+    )
+}
+
+/// What the agent says of itself.
+pub(super) fn agent(book: &mut Book, status: &Status) -> Result<(), Error> {
+    own(book, status)?;
+    kernel(book, status)?;
+    surroundings(book, status)
+}
+
+/// What programs in the kernel cost.
+pub(super) fn programs(book: &mut Book, runs: &[ProgramRuns]) -> Result<(), Error> {
+    book.sums(
+        "program_runs_total",
+        "Times that a program ran in the kernel, while kernel.bpf_stats_enabled is 1.",
+        ["program"],
+        runs.iter().map(|program| (one(&program.name), program.count)),
+    )?;
+    let seconds = book.float_counters(
+        "program_run_seconds_total",
+        "How long it ran in all, while kernel.bpf_stats_enabled is 1. The measuring costs as well.",
+        &["program"],
+    )?;
+    for program in runs {
+        seconds.with_label_values(&[&program.name]).inc_by(program.time.as_secs_f64());
+    }
+    Ok(())
 }
 
 fn own(book: &mut Book, status: &Status) -> Result<(), Error> {
