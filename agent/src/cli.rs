@@ -31,11 +31,11 @@ const EXIT_USAGE: u8 = 2;
                   ends, everything it attached is gone.",
     after_long_help = "EXAMPLES:\n  \
         Watch every uplink of this host, lines on the terminal:\n    \
-            sudo pptpscope run\n  \
+            sudo pptpscope run --no-config\n  \
         Watch one interface and keep the lines in a file:\n    \
-            sudo pptpscope run --interface eth0 >> /var/log/pptpscope.jsonl\n  \
+            sudo pptpscope run --no-config --interface eth0 >> /var/log/pptpscope.jsonl\n  \
         Which calls failed, and how far did they get?\n    \
-            sudo pptpscope run | jq 'select(.event==\"session.end\" and .session_end.was_up==false)'\n\n\
+            sudo pptpscope run --no-config | jq 'select(.event==\"session.end\" and .session_end.was_up==false)'\n\n\
         EXIT STATUS:\n  \
             0 ended as asked    1 failed    2 wrong usage    3 privileges are missing"
 )]

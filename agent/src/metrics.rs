@@ -18,11 +18,13 @@ use uuid::Uuid;
 use crate::event::agent::Status;
 use crate::event::finding::State as FindingState;
 use crate::event::gre::Counters;
-use crate::event::mppe::StallState;
+use crate::event::mppe::{STALL_CAUSES, StallState};
+use crate::event::radius::Outcome as RadiusOutcome;
 use crate::event::session::Phase;
 use crate::event::{Body, Event};
 use crate::finding::catalogue::catalogue;
 use crate::kernel::ProgramRuns;
+use crate::wire::radius::Code;
 use book::{Book, Definition};
 use round_trips::RoundTripHistogram;
 
@@ -45,6 +47,7 @@ pub struct Metrics {
     book: Book,
     started: IntCounter,
     ended: IntCounterVec,
+    attempts: IntCounterVec,
     setup: Histogram,
     findings: IntCounterVec,
     gre: Gre,
@@ -134,9 +137,35 @@ impl Metrics {
                 &LOSS_RATIOS,
             )?,
         };
+        // What alert rules count begins at zero: a counter that begins with one shows no increase.
+        let attempts = book.counters(
+            "call_attempts_total",
+            "Calls that are over and got beyond TCP, by whether they were ever up.",
+            &["result"],
+        )?;
+        for result in ["up", "failed"] {
+            attempts.with_label_values(&[result]);
+        }
+        let radius = book.counters(
+            "radius_exchanges_total",
+            "RADIUS requests, by how they ended.",
+            &["request", "outcome"],
+        )?;
+        for request in [Code::AccessRequest, Code::AccountingRequest] {
+            for outcome in RadiusOutcome::ALL {
+                radius.with_label_values(&[&word(&request), &word(&outcome)]);
+            }
+        }
+        let stalls = book.counters(
+            "mppe_stalls_total",
+            "Times that decryption of a call stopped, by cause.",
+            &["cause"],
+        )?;
+        for cause in STALL_CAUSES {
+            stalls.with_label_values(&[cause.name()]);
+        }
         let findings = book.counters("findings_total", "Findings raised, by their code.", &["code"])?;
         for entry in catalogue() {
-            // A counter that begins with one shows no increase.
             findings.with_label_values(&[&entry.code]);
         }
         Ok(Self {
@@ -163,21 +192,14 @@ impl Metrics {
                 "Proofs of identity, by protocol and outcome.",
                 &["protocol", "outcome"],
             )?,
-            radius: book.counters(
-                "radius_exchanges_total",
-                "RADIUS requests, by how they ended.",
-                &["request", "outcome"],
-            )?,
+            attempts,
+            radius,
+            stalls,
             radius_latency: book.histograms(
                 "radius_latency_seconds",
                 "From the first sending of a RADIUS request to its answer.",
                 &["request"],
                 &RADIUS_SECONDS,
-            )?,
-            stalls: book.counters(
-                "mppe_stalls_total",
-                "Times that decryption of a call stopped, by cause.",
-                &["cause"],
             )?,
             echo_missed: book.counters(
                 "echo_missed_total",
@@ -241,6 +263,10 @@ impl Metrics {
                     self.gre.conclude(&call);
                 }
                 let was_up = if end.was_up { "true" } else { "false" };
+                if end.last_phase != Phase::Tcp {
+                    let result = if end.was_up { "up" } else { "failed" };
+                    self.attempts.with_label_values(&[result]).inc();
+                }
                 self.ended.with_label_values(&[&word(&end.last_phase), was_up, &word(&end.reason)]).inc();
             }
             Body::Finding { finding } if finding.state == FindingState::Raised => {

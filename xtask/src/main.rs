@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod fuzz;
 mod lab;
+mod notices;
 mod package;
 mod paths;
 mod setup;

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::command::{output, run, run_quietly};
 use crate::console::{error as problem, progress};
+use crate::notices::notices;
 use crate::{agent, paths, setup};
 
 /// Debian packages that make and check a package, and what they are for.
@@ -129,6 +130,9 @@ fn stage(program: &Path, root: &Path) -> Result<()> {
     for page in fs::read_dir(&pages)? {
         compress(&page?.path())?;
     }
+    let third_party = root.join("usr/share/doc/pptpscope/THIRD-PARTY");
+    write(&third_party, &notices()?)?;
+    compress(&third_party)?;
     let changelog = root.join("usr/share/doc/pptpscope/changelog");
     write(&changelog, &debian_changelog()?)?;
     compress(&changelog)?;

@@ -193,7 +193,8 @@ An unknown key, a value of the wrong kind or out of its range is an error, with 
 probably meant; the agent does not start with it. It refuses a file, or a folder of drop-ins, that everybody may write to or that
 belongs to somebody else than root or its own user.
 
-Sizes are numbers of bytes or have a unit (`64K`, `100M`, `2G`, powers of 1024); paths are absolute.
+Sizes are numbers of bytes or have a unit (`64K`, `100M`, `2G`, powers of 1024); paths of sinks are absolute, others begin where the agent
+starts: `/` for the service.
 ";
 
 const TAIL: &str = "

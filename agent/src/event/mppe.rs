@@ -1,5 +1,6 @@
 //! `mppe.*`: encryption that is not what the two ends agreed on, and decryption that stops.
 
+use pptpscope_common::drop::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -36,6 +37,17 @@ pub struct ResetStorm {
     /// Time in which they came, nanoseconds.
     pub window_ns: u64,
 }
+
+/// Drops that stop decryption. Header compression has receive errors too, but no call carries it together with MPPE.
+pub const STALL_CAUSES: [Reason; 7] = [
+    Reason::MppeShort,
+    Reason::MppeTooLong,
+    Reason::MppeBadBits,
+    Reason::MppeLate,
+    Reason::MppeDesynchronised,
+    Reason::MppeStalled,
+    Reason::PppReceiveError,
+];
 
 /// Payload of `mppe.stall`: one frame could not be decrypted, and from then on the kernel decrypts
 /// none until the peer acknowledges a reset of CCP (SC_DC_ERROR). The interface counts what it receives

@@ -34,6 +34,19 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// All.
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::Rejected,
+        Self::Challenged,
+        Self::Timeout,
+        Self::WrongSecret,
+        Self::AnswerIgnored,
+        Self::Unknown,
+    ];
+}
+
 /// Payload of `radius.exchange`: one request, with its repetitions, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "RadiusExchange")]

@@ -23,7 +23,7 @@ const HEAD: &str = "# Metrics
 <!-- Made from the metrics: pptpscope config metrics-manual > docs/metrics.md -->
 
 ```
-sudo pptpscope run --metrics 127.0.0.1:9723
+sudo pptpscope run --no-config --metrics 127.0.0.1:9723
 curl -s http://127.0.0.1:9723/metrics
 ```
 
@@ -50,10 +50,23 @@ const TAIL: &str = "
 Sums of GRE packets are taken from `gre.stats` and `session.end`, so they follow with the interval of statistics. The agent's own state is
 that of the last second.
 
+The run time of the programs in the kernel is there while the kernel measures it, which costs some 20 ns for each run: `sysctl kernel.bpf_stats_enabled=1`.
+
 ## Alerts and dashboard
 
 The Debian package has [alert rules](../package/prometheus/pptpscope.rules.yml) for Prometheus and a [dashboard](../package/grafana/pptpscope.json)
-for Grafana in `/usr/share/pptpscope`.
+for Grafana in `/usr/share/pptpscope`. They expect the job to be called `pptpscope`:
+
+```yaml
+rule_files: [/usr/share/pptpscope/prometheus/pptpscope.rules.yml]
+scrape_configs:
+  - job_name: pptpscope
+    static_configs: [{targets: [\"127.0.0.1:9723\"]}]
+    # With a token, and with a certificate:
+    # authorization: {credentials_file: /etc/prometheus/pptpscope.token}
+    # scheme: https
+    # tls_config: {ca_file: /etc/prometheus/ca.pem}
+```
 ";
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use pptpscope_common::drop::Reason;
 use super::Correlator;
 use super::call::{Call, Serial};
 use crate::event::drop::{Drop, DropReason};
-use crate::event::mppe::{Stall, StallState};
+use crate::event::mppe::{STALL_CAUSES, Stall, StallState};
 use crate::event::{Body, Event, Severity};
 use crate::time::Timestamp;
 
@@ -55,22 +55,19 @@ impl Correlator {
 
 /// What is to be told of it.
 fn follow(call: &mut Call, at: Timestamp, drop: &Drop) -> Option<Stall> {
-    use Reason::*;
     let reason = drop.reason.0;
     match reason {
-        // Header compression has receive errors too, but no call carries it together with MPPE.
-        MppeShort | MppeTooLong | MppeBadBits | MppeLate | MppeDesynchronised | MppeStalled
-        | PppReceiveError => {
+        reason if STALL_CAUSES.contains(&reason) => {
             let is_new = call.stalled.is_none();
             let fresh = Stalled { since: at, cause: reason, frames: 0, is_fatal: false };
             let stalled = call.stalled.get_or_insert(fresh);
             stalled.frames += drop.count;
-            if reason == PppReceiveError && !std::mem::replace(&mut stalled.is_fatal, true) {
+            if reason == Reason::PppReceiveError && !std::mem::replace(&mut stalled.is_fatal, true) {
                 return Some(stalled.event(at, StallState::Fatal));
             }
             is_new.then(|| stalled.event(at, StallState::Begun))
         }
-        MppeReset => {
+        Reason::MppeReset => {
             let stalled = call.stalled.take_if(|stalled| !stalled.is_fatal)?;
             Some(stalled.event(at, StallState::Ended))
         }

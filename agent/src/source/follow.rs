@@ -8,7 +8,7 @@
 mod file;
 mod journal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -37,6 +37,8 @@ pub struct Options {
 
 /// Files in which the daemons usually log; of the first three, one has it all.
 const SYSLOG_FILES: [&str; 3] = ["/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"];
+/// A file of syslog that was not written to for so long, beside a journal, is one that nobody writes any more.
+const ABANDONED: Duration = Duration::from_secs(2 * 86_400);
 /// Logs that daemons write themselves.
 const DAEMON_FILES: [&str; 4] = [
     "/var/log/accel-ppp/accel-ppp.log",
@@ -48,16 +50,26 @@ const DAEMON_FILES: [&str; 4] = [
 impl Options {
     /// What this host has: the file of its syslog daemon, else the journal; and the daemons' own files.
     pub fn detect(back: Duration) -> Self {
-        let there = |name: &&str| std::path::Path::new(name).is_file();
-        let syslog = SYSLOG_FILES.iter().find(|name| there(name));
+        let there = |name: &&str| Path::new(name).is_file();
+        let journal = Path::new("/run/systemd/journal").is_dir();
+        // A syslog daemon that was removed leaves its files.
+        let is_written = |name: &&str| !journal || was_changed_within(Path::new(name), ABANDONED);
+        let syslog = SYSLOG_FILES.iter().filter(|name| there(name)).find(|name| is_written(name));
         let own = DAEMON_FILES.iter().filter(|name| there(name));
         Self {
             files: syslog.into_iter().chain(own).map(PathBuf::from).collect(),
-            journal: syslog.is_none() && std::path::Path::new("/run/systemd/journal").is_dir(),
+            journal: syslog.is_none() && journal,
             journal_directory: None,
             back,
         }
     }
+}
+
+/// Whether a file was written to in this time.
+fn was_changed_within(path: &Path, time: Duration) -> bool {
+    let changed = path.metadata().and_then(|metadata| metadata.modified());
+    // One of the future has been written to.
+    changed.is_ok_and(|changed| changed.elapsed().map_or(true, |elapsed| elapsed < time))
 }
 
 /// What is known about one followed log.
