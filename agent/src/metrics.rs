@@ -2,6 +2,7 @@
 //! names of the configuration; never a client, a user or a call.
 
 mod book;
+mod gre;
 pub mod manual;
 mod round_trips;
 pub mod server;
@@ -9,15 +10,15 @@ mod state;
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, TextEncoder};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::event::agent::Status;
+use crate::event::echo::Echo;
 use crate::event::finding::State as FindingState;
-use crate::event::gre::Counters;
 use crate::event::mppe::{STALL_CAUSES, StallState};
 use crate::event::radius::Outcome as RadiusOutcome;
 use crate::event::session::Phase;
@@ -26,7 +27,7 @@ use crate::finding::catalogue::catalogue;
 use crate::kernel::ProgramRuns;
 use crate::wire::radius::Code;
 use book::{Book, Definition};
-use round_trips::RoundTripHistogram;
+use gre::Gre;
 
 /// A metric that cannot be made: a fault of this program.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +39,8 @@ const SETUP_SECONDS: [f64; 9] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.
 /// An answer takes a millisecond on the same network; 5 s is the usual first repetition.
 const RADIUS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0];
 
-/// Shares of what was sent: a thousandth is what nobody notices, a hundredth what TCP suffers from.
-const LOSS_RATIOS: [f64; 9] = [0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
+/// A host answers at once, a mobile network within a second.
+const ECHO_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 /// Metrics of a run. The loop writes, the server's thread reads.
 #[derive(Debug)]
@@ -57,40 +58,24 @@ pub struct Metrics {
     radius_latency: HistogramVec,
     stalls: IntCounterVec,
     echo_missed: IntCounterVec,
-    garbage: IntCounter,
+    echo: HistogramVec,
     mss_violations: IntCounterVec,
+    pool: IntGauge,
+    garbage: IntCounter,
     log_lines: IntCounterVec,
     /// Calls that are open. As many as the correlator holds.
     calls: Mutex<HashMap<Uuid, Call>>,
     status: Mutex<(Status, Vec<ProgramRuns>)>,
 }
 
-#[derive(Debug)]
-struct Gre {
-    packets: IntCounterVec,
-    bytes: IntCounterVec,
-    ack_only: IntCounterVec,
-    lost: IntCounterVec,
-    late: IntCounterVec,
-    reordered: IntCounterVec,
-    duplicate: IntCounterVec,
-    fragments: IntCounterVec,
-    round_trips: Arc<RoundTripHistogram>,
-    loss: HistogramVec,
-}
-
-/// What was counted of a call so far.
+/// A call that is open.
 #[derive(Debug)]
 struct Call {
     phase: Phase,
-    from_client: Counters,
-    from_server: Counters,
-    /// Inside the tunnel.
+    counted: gre::Counted,
+    /// The client's end of the tunnel, while it has one.
     address: Option<Ipv4Addr>,
 }
-
-/// Which end sent.
-const DIRECTIONS: [&str; 2] = ["from_client", "from_server"];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,31 +97,7 @@ impl Metrics {
     /// See [`Error`].
     pub fn new() -> Result<Self, Error> {
         let mut book = Book::default();
-        let mut gre = |name: &str, help: &str| book.counters(name, help, &["direction"]);
-        let gre = Gre {
-            packets: gre("gre_packets_total", "GRE packets of calls; a fragmented one counts once.")?,
-            bytes: gre("gre_bytes_total", "Bytes of these packets, as IPv4 total length.")?,
-            ack_only: gre("gre_ack_only_packets_total", "Packets with an acknowledgement and no payload.")?,
-            lost: gre(
-                "gre_lost_packets_total",
-                "Sequence numbers that did not come within 64 packets. Those that came later are in gre_late_packets_total: subtract them.",
-            )?,
-            late: gre("gre_late_packets_total", "Packets that came after they had been counted as lost.")?,
-            reordered: gre("gre_reordered_packets_total", "First arrivals below the highest number seen.")?,
-            duplicate: gre("gre_duplicate_packets_total", "Sequence numbers seen before.")?,
-            fragments: gre("gre_fragments_total", "IPv4 fragments of GRE packets.")?,
-            round_trips: book.round_trips(
-                "gre_ack_round_trip_seconds",
-                "From a GRE packet to its acknowledgement, one sample at a time: of packets from the server, network and client.",
-                DIRECTIONS,
-            )?,
-            loss: book.histograms(
-                "call_loss_ratio",
-                "Calls that are over, by the share of their packets that never came.",
-                &["direction"],
-                &LOSS_RATIOS,
-            )?,
-        };
+        let gre = Gre::new(&mut book)?;
         // What alert rules count begins at zero: a counter that begins with one shows no increase.
         let attempts = book.counters(
             "call_attempts_total",
@@ -206,14 +167,24 @@ impl Metrics {
                 "Echo-Requests without a reply.",
                 &["protocol"],
             )?,
+            echo: book.histograms(
+                "call_echo_round_trip_seconds",
+                "Of each call at its end: the mean time from an Echo-Request of the sender to its reply, where the agent watches.",
+                &["protocol", "sender"],
+                &ECHO_SECONDS,
+            )?,
+            mss_violations: book.counters(
+                "mss_violations_total",
+                "TCP segments with SYN inside the tunnels whose MSS does not fit, by the end that sent them.",
+                &["sender"],
+            )?,
+            pool: book.gauge(
+                "pool_addresses",
+                "Addresses that clients have inside their tunnels, of calls that the agent saw come up.",
+            )?,
             garbage: book.counter(
                 "control_garbage_total",
                 "Events about bytes on port 1723 that are no PPTP message.",
-            )?,
-            mss_violations: book.counters(
-                "mtu_mss_violations_total",
-                "TCP connections in tunnels that announce segments too large for their pppN, by who announces.",
-                &["sender"],
             )?,
             log_lines: book.counters(
                 "log_events_total",
@@ -233,12 +204,8 @@ impl Metrics {
         match &event.body {
             Body::SessionStart { session_start } => {
                 self.started.inc();
-                let call = Call {
-                    phase: session_start.phase,
-                    from_client: Counters::default(),
-                    from_server: Counters::default(),
-                    address: None,
-                };
+                let call =
+                    Call { phase: session_start.phase, counted: gre::Counted::default(), address: None };
                 calls.extend(id.map(|id| (id, call)));
             }
             Body::SessionPhase { session_phase } => {
@@ -254,13 +221,17 @@ impl Metrics {
             }
             Body::GreStats { gre_stats } => {
                 if let Some(call) = id.and_then(|id| calls.get_mut(&id)) {
-                    self.gre.count(call, Some(&gre_stats.from_client), Some(&gre_stats.from_server));
+                    let now = [Some(&gre_stats.from_client), Some(&gre_stats.from_server)];
+                    self.gre.count(&mut call.counted, now);
                 }
             }
             Body::SessionEnd { session_end: end } => {
                 if let Some(mut call) = id.and_then(|id| calls.remove(&id)) {
-                    self.gre.count(&mut call, end.from_client.as_ref(), end.from_server.as_ref());
-                    self.gre.conclude(&call);
+                    let last = [end.from_client.as_ref(), end.from_server.as_ref()];
+                    self.gre.count(&mut call.counted, last);
+                    self.gre.end(last);
+                    self.echoes("pptp", end.control_echo.as_deref());
+                    self.echoes("lcp", end.lcp_echo.as_deref());
                 }
                 let was_up = if end.was_up { "true" } else { "false" };
                 if end.last_phase != Phase::Tcp {
@@ -292,16 +263,25 @@ impl Metrics {
             }
             Body::ControlEchoMissed { .. } => self.echo_missed.with_label_values(&["pptp"]).inc(),
             Body::PppEchoMissed { .. } => self.echo_missed.with_label_values(&["lcp"]).inc(),
-            Body::ControlGarbage { .. } => self.garbage.inc(),
-            Body::MtuMssViolation { mtu_mss_violation: mss_violation } => {
-                let sender = word(&mss_violation.sender);
-                self.mss_violations.with_label_values(&[&sender]).inc_by(mss_violation.segments);
+            Body::MtuMssViolation { mtu_mss_violation: violation } => {
+                self.mss_violations.with_label_values(&[&word(&violation.sender)]).inc_by(violation.segments);
             }
+            Body::ControlGarbage { .. } => self.garbage.inc(),
             Body::Log { log } => {
                 let class = log.class.as_ref().map_or_else(|| "unrecognised".to_owned(), word);
                 self.log_lines.with_label_values(&[&class]).inc();
             }
             _ => {}
+        }
+    }
+
+    /// Counts the keep-alives of a call that is over.
+    fn echoes(&self, protocol: &str, echo: Option<&Echo>) {
+        let Some(echo) = echo else { return };
+        for (sender, stats) in [("client", echo.from_client), ("server", echo.from_server)] {
+            if let Some(ns) = stats.and_then(|stats| stats.rtt_avg_ns) {
+                self.echo.with_label_values(&[protocol, sender]).observe(ns as f64 / 1e9);
+            }
         }
     }
 
@@ -317,16 +297,16 @@ impl Metrics {
     /// # Errors
     /// See [`Error`].
     pub fn text(&self) -> Result<String, Error> {
-        let mut own = Book::default();
-        let (mut phases, mut addresses) = (HashMap::new(), HashSet::new());
+        let mut phases: HashMap<String, u64> = HashMap::new();
+        // Two calls may be told the same address, which then is in use once.
+        let mut addresses = HashSet::new();
         for call in lock(&self.calls).values() {
             *phases.entry(word(&call.phase)).or_default() += 1;
             addresses.extend(call.address);
         }
-        state::calls(&mut own, &phases, addresses.len())?;
+        self.pool.set(i64::try_from(addresses.len()).unwrap_or(i64::MAX));
         let noted = lock(&self.status);
-        state::agent(&mut own, &noted.0)?;
-        state::programs(&mut own, &noted.1)?;
+        let own = state::book(&noted.0, &phases, &noted.1)?;
         let mut families = self.book.gather();
         families.extend(own.gather());
         Ok(TextEncoder::new().encode_to_string(&families)?)
@@ -337,53 +317,14 @@ impl Metrics {
     /// # Errors
     /// See [`Error`].
     pub fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        let mut own = Book::default();
-        state::calls(&mut own, &HashMap::new(), 0)?;
-        state::agent(&mut own, &Status::default())?;
-        state::programs(&mut own, &[])?;
+        let own = state::book(&Status::default(), &HashMap::new(), &[])?;
         let mut all: Vec<_> = self.book.definitions().chain(own.definitions()).cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
     }
 }
 
-impl Gre {
-    /// Adds what the counters of a call have more than before.
-    fn count(&self, call: &mut Call, from_client: Option<&Counters>, from_server: Option<&Counters>) {
-        let directions = [(&mut call.from_client, from_client), (&mut call.from_server, from_server)];
-        for (direction, (before, now)) in DIRECTIONS.into_iter().zip(directions) {
-            let Some(now) = now else { continue };
-            // What was lost once stays counted as lost; that it came late is counted too.
-            let ever_lost = |counters: &Counters| counters.lost + counters.late;
-            let pairs = [
-                (&self.packets, before.packets, now.packets),
-                (&self.bytes, before.bytes, now.bytes),
-                (&self.ack_only, before.ack_only, now.ack_only),
-                (&self.lost, ever_lost(before), ever_lost(now)),
-                (&self.late, before.late, now.late),
-                (&self.reordered, before.reordered, now.reordered),
-                (&self.duplicate, before.duplicate, now.duplicate),
-                (&self.fragments, before.fragments, now.fragments),
-            ];
-            for (counter, before, now) in pairs {
-                counter.with_label_values(&[direction]).inc_by(now.saturating_sub(before));
-            }
-            let (earlier, later) = (before.ack_rtt.unwrap_or_default(), now.ack_rtt.unwrap_or_default());
-            self.round_trips.add(direction, &earlier, &later);
-            *before = *now;
-        }
-    }
-
-    /// A call is over.
-    fn conclude(&self, call: &Call) {
-        for (direction, counters) in DIRECTIONS.into_iter().zip([&call.from_client, &call.from_server]) {
-            let sent = counters.received + counters.lost;
-            if sent > 0 {
-                self.loss.with_label_values(&[direction]).observe(counters.lost as f64 / sent as f64);
-            }
-        }
-    }
-}
-
+#[cfg(test)]
+mod call_tests;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,14 @@
 //! Makes metrics, and remembers what they mean.
 
-use std::sync::Arc;
-
-use prometheus::core::{Collector, Desc};
+use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
 
 use super::Error;
-use super::round_trips::RoundTripHistogram;
+use super::round_trips::RoundTrips;
 
 /// What a metric is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +28,6 @@ pub struct Definition {
 pub(super) struct Book {
     registry: Registry,
     definitions: Vec<Definition>,
-}
-
-/// The registry reads what events are counted in.
-struct Shared(Arc<RoundTripHistogram>);
-
-impl Collector for Shared {
-    fn desc(&self) -> Vec<&Desc> {
-        self.0.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        self.0.collect()
-    }
 }
 
 impl Book {
@@ -70,19 +56,14 @@ impl Book {
         self.register(IntCounterVec::new(options, labels)?)
     }
 
-    pub(super) fn float_counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<CounterVec, Error> {
-        let options = self.define("counter", name, help, labels);
-        self.register(CounterVec::new(options, labels)?)
-    }
-
     pub(super) fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
         let options = self.define("gauge", name, help, labels);
         self.register(GaugeVec::new(options, labels)?)
+    }
+
+    pub(super) fn gauge(&mut self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        let options = self.define("gauge", name, help, &[]);
+        self.register(IntGauge::with_opts(options)?)
     }
 
     pub(super) fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
@@ -103,18 +84,10 @@ impl Book {
         self.register(HistogramVec::new(options, labels)?)
     }
 
-    /// Round trips of GRE acknowledgements.
-    pub(super) fn round_trips(
-        &mut self,
-        name: &str,
-        help: &str,
-        directions: [&'static str; 2],
-    ) -> Result<Arc<RoundTripHistogram>, Error> {
-        self.define("histogram", name, help, &["direction"]);
-        let name = format!("pptpscope_{name}");
-        let histogram = Arc::new(RoundTripHistogram::new(&name, help, directions)?);
-        self.registry.register(Box::new(Shared(Arc::clone(&histogram))))?;
-        Ok(histogram)
+    /// See [`RoundTrips`].
+    pub(super) fn round_trips(&mut self, name: &str, help: &str) -> Result<RoundTrips, Error> {
+        let options = self.define("histogram", name, help, &["direction"]);
+        self.register(RoundTrips::new(options.name, options.help)?)
     }
 
     /// Counters whose values are known already.
@@ -126,6 +99,22 @@ impl Book {
         values: impl IntoIterator<Item = ([String; N], u64)>,
     ) -> Result<(), Error> {
         let counters = self.counters(name, help, &labels)?;
+        for (labels, value) in values {
+            counters.with_label_values(&labels).inc_by(value);
+        }
+        Ok(())
+    }
+
+    /// Counters of no whole number whose values are known already.
+    pub(super) fn amounts<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+        values: impl IntoIterator<Item = ([String; N], f64)>,
+    ) -> Result<(), Error> {
+        let options = self.define("counter", name, help, &labels);
+        let counters = self.register(CounterVec::new(options, &labels)?)?;
         for (labels, value) in values {
             counters.with_label_values(&labels).inc_by(value);
         }

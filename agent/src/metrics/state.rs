@@ -19,46 +19,39 @@ fn yes(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
 }
 
-/// How many calls are in which phase, and how many addresses their clients have.
-pub(super) fn calls(book: &mut Book, phases: &HashMap<String, u64>, addresses: usize) -> Result<(), Error> {
+/// `status`, how many calls are in which phase, and what programs in the kernel cost.
+pub(super) fn book(
+    status: &Status,
+    phases: &HashMap<String, u64>,
+    runs: &[ProgramRuns],
+) -> Result<Book, Error> {
+    let mut book = Book::default();
+    own(&mut book, status)?;
+    kernel(&mut book, status)?;
+    surroundings(&mut book, status)?;
+    programs(&mut book, runs)?;
     book.values(
         "calls",
         "Calls that are open, by phase.",
         ["phase"],
         phases.iter().map(|(phase, count)| (one(phase), *count as f64)),
     )?;
-    book.values(
-        "tunnel_addresses_in_use",
-        "Different addresses that clients have in their tunnels: of the pool, what is in use.",
-        [],
-        [([], addresses as f64)],
-    )
+    Ok(book)
 }
 
-/// What the agent says of itself.
-pub(super) fn agent(book: &mut Book, status: &Status) -> Result<(), Error> {
-    own(book, status)?;
-    kernel(book, status)?;
-    surroundings(book, status)
-}
-
-/// What programs in the kernel cost.
-pub(super) fn programs(book: &mut Book, runs: &[ProgramRuns]) -> Result<(), Error> {
+fn programs(book: &mut Book, runs: &[ProgramRuns]) -> Result<(), Error> {
     book.sums(
         "program_runs_total",
         "Times that a program ran in the kernel, while kernel.bpf_stats_enabled is 1.",
         ["program"],
         runs.iter().map(|program| (one(&program.name), program.count)),
     )?;
-    let seconds = book.float_counters(
+    book.amounts(
         "program_run_seconds_total",
         "How long it ran in all, while kernel.bpf_stats_enabled is 1. The measuring costs as well.",
-        &["program"],
-    )?;
-    for program in runs {
-        seconds.with_label_values(&[&program.name]).inc_by(program.time.as_secs_f64());
-    }
-    Ok(())
+        ["program"],
+        runs.iter().map(|program| (one(&program.name), program.time.as_secs_f64())),
+    )
 }
 
 fn own(book: &mut Book, status: &Status) -> Result<(), Error> {

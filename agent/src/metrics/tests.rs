@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::agent::{Interface, LogSource, Probe, ProbeState, Sink, Table};
-use crate::event::{Party, SessionRef, Severity, drop, gre, mtu, session};
+use crate::event::gre::Counters;
+use crate::event::{SessionRef, Severity, drop, gre, session};
 use crate::time::Timestamp;
-use pptpscope_common::ROUND_TRIP_BUCKETS;
 use pptpscope_common::drop::Reason;
 
-fn event(id: u128, body: Body) -> Event {
+pub(super) fn event(id: u128, body: Body) -> Event {
     Event {
         ts: Timestamp::from_unix_ns(1),
         body,
@@ -28,19 +28,19 @@ fn event(id: u128, body: Body) -> Event {
     }
 }
 
-fn start(id: u128) -> Event {
+pub(super) fn start(id: u128) -> Event {
     let session_start =
         session::Start { origin: session::Origin::Control, phase: Phase::Tcp, client_port: None };
     event(id, Body::SessionStart { session_start })
 }
 
-fn stats(id: u128, packets: u64, lost: u64, late: u64) -> Event {
+pub(super) fn stats(id: u128, packets: u64, lost: u64, late: u64) -> Event {
     let from_client = Counters { packets, lost, late, ..Counters::default() };
     let gre_stats = gre::GreStats { from_client, from_server: Counters::default(), is_final: false };
     event(id, Body::GreStats { gre_stats })
 }
 
-fn end(id: u128, packets: u64) -> Event {
+pub(super) fn end(id: u128, packets: u64) -> Event {
     let session_end = session::End {
         from_client: Some(Counters { packets, lost: 1, late: 3, ..Counters::default() }),
         ..session::End::bare(session::Cause::CallClearRequest, Phase::Up, true, 1)
@@ -106,7 +106,7 @@ fn runs() -> Vec<ProgramRuns> {
     vec![ProgramRuns { name: "wire_xdp".into(), count: 4, time: Duration::from_micros(2) }]
 }
 
-fn value(metrics: &Metrics, sample: &str) -> Option<f64> {
+pub(super) fn value(metrics: &Metrics, sample: &str) -> Option<f64> {
     let text = metrics.text().unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
@@ -157,87 +157,23 @@ fn what_was_lost_and_came_late_between_two_reports_counts_as_both() {
 }
 
 #[test]
-fn round_trips_are_those_of_the_kernel() {
+fn what_programs_cost_and_what_rules_count() {
     let metrics = Metrics::new().unwrap();
-    metrics.observe(&start(1));
-    let stats = |few: u64, many: u64, sum_ns: u64| {
-        let mut histogram = [0; ROUND_TRIP_BUCKETS];
-        (histogram[0], histogram[2], histogram[ROUND_TRIP_BUCKETS - 1]) = (few, many, 1);
-        let ack_rtt = Some(gre::RoundTrips {
-            samples: few + many + 1,
-            sum_ns,
-            histogram,
-            ..gre::RoundTrips::default()
-        });
-        let from_server = Counters { ack_rtt, ..Counters::default() };
-        let gre_stats = gre::GreStats { from_client: Counters::default(), from_server, is_final: false };
-        event(1, Body::GreStats { gre_stats })
-    };
-    metrics.observe(&stats(1, 2, 3_000_000_000));
-    metrics.observe(&stats(3, 5, 4_500_000_000));
-    let of = |name: &str, label: &str| {
-        value(
-            &metrics,
-            &format!("pptpscope_gre_ack_round_trip_seconds_{name}{{direction=\"from_server\"{label}}}"),
-        )
-    };
-    assert_eq!(of("bucket", ",le=\"0.000016384\""), Some(3.0));
-    assert_eq!(of("bucket", ",le=\"0.000032768\""), Some(3.0));
-    assert_eq!(of("bucket", ",le=\"0.000065536\""), Some(8.0));
-    assert_eq!(of("bucket", ",le=\"2.147483648\""), Some(8.0));
-    assert_eq!(of("bucket", ",le=\"+Inf\""), Some(9.0));
-    assert_eq!((of("count", ""), of("sum", "")), (Some(9.0), Some(4.5)));
-    let other = "pptpscope_gre_ack_round_trip_seconds_count{direction=\"from_client\"}";
-    assert_eq!(value(&metrics, other), Some(0.0));
-}
-
-#[test]
-fn the_share_of_lost_packets_is_that_of_a_call_that_is_over() {
-    let metrics = Metrics::new().unwrap();
-    metrics.observe(&start(1));
-    let session_end = session::End {
-        from_client: Some(Counters { received: 98, lost: 2, ..Counters::default() }),
-        ..session::End::bare(session::Cause::CallClearRequest, Phase::Up, true, 1)
-    };
-    metrics.observe(&event(1, Body::SessionEnd { session_end }));
-    let of = |le: &str| {
-        value(&metrics, &format!("pptpscope_call_loss_ratio_bucket{{direction=\"from_client\",le=\"{le}\"}}"))
-    };
-    assert_eq!((of("0.01"), of("0.03")), (Some(0.0), Some(1.0)));
-}
-
-#[test]
-fn addresses_segments_and_programs_are_counted() {
-    let metrics = Metrics::new().unwrap();
-    let up = |address: &str| session::Up {
-        user: None,
-        auth_protocol: None,
-        interface: None,
-        server_address: None,
-        client_address: address.parse().ok(),
-        mppe: None,
-        client_peer: None,
-        server_peer: None,
-        phases: Vec::new(),
-        setup_ns: 1,
-        processes: Vec::new(),
-    };
-    for (id, address) in [(1, "10.0.0.1"), (2, "10.0.0.2"), (3, "10.0.0.2")] {
-        metrics.observe(&start(id));
-        metrics.observe(&event(id, Body::SessionUp { session_up: up(address) }));
-    }
-    assert_eq!(value(&metrics, "pptpscope_tunnel_addresses_in_use"), Some(2.0));
-    metrics.observe(&end(1, 1));
-    assert_eq!(value(&metrics, "pptpscope_tunnel_addresses_in_use"), Some(1.0));
-    for segments in [2, 3] {
-        let mtu_mss_violation =
-            mtu::MssViolation { sender: Party::Client, segments, total: 9, mss_bytes: 1460, mtu_bytes: 1400 };
-        metrics.observe(&event(1, Body::MtuMssViolation { mtu_mss_violation }));
-    }
-    assert_eq!(value(&metrics, "pptpscope_mtu_mss_violations_total{sender=\"client\"}"), Some(5.0));
     metrics.note(&status(), runs());
     assert_eq!(value(&metrics, "pptpscope_program_runs_total{program=\"wire_xdp\"}"), Some(4.0));
     assert_eq!(value(&metrics, "pptpscope_program_run_seconds_total{program=\"wire_xdp\"}"), Some(0.000002));
+    let failed = "pptpscope_call_attempts_total{result=\"failed\"}";
+    let stalls = "pptpscope_mppe_stalls_total{cause=\"mppe_late\"}";
+    let radius = "pptpscope_radius_exchanges_total{outcome=\"wrong_secret\",request=\"access_request\"}";
+    for rule in [failed, stalls, radius] {
+        assert_eq!(value(&metrics, rule), Some(0.0), "{rule}");
+    }
+    for (phase, was_up) in [(Phase::Lcp, false), (Phase::Up, true), (Phase::Tcp, false)] {
+        let session_end = session::End::bare(session::Cause::TcpReset, phase, was_up, 1);
+        metrics.observe(&event(1, Body::SessionEnd { session_end }));
+    }
+    let up = "pptpscope_call_attempts_total{result=\"up\"}";
+    assert_eq!((value(&metrics, failed), value(&metrics, up)), (Some(1.0), Some(1.0)));
 }
 
 #[test]
