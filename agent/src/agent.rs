@@ -386,7 +386,7 @@ impl Agent {
 
     fn report_losses(&mut self) -> Result<(), Error> {
         let status = self.status()?;
-        self.sinks.note(&status, || self.kernel.runs());
+        self.sinks.note(&status, || self.kernel.measure(&mut self.records));
         for agent_loss in self.losses.since(&status) {
             warn!(stage = ?agent_loss.stage, lost = agent_loss.lost, "lost; {}", agent_loss.remedy);
             self.write(Severity::Warning, Body::AgentLoss { agent_loss })?;

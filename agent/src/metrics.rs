@@ -24,7 +24,7 @@ use crate::event::radius::Outcome as RadiusOutcome;
 use crate::event::session::Phase;
 use crate::event::{Body, Event};
 use crate::finding::catalogue::catalogue;
-use crate::kernel::ProgramRuns;
+use crate::kernel::Load;
 use crate::wire::radius::Code;
 use book::{Book, Definition};
 use gre::Gre;
@@ -65,7 +65,7 @@ pub struct Metrics {
     log_lines: IntCounterVec,
     /// Calls that are open. As many as the correlator holds.
     calls: Mutex<HashMap<Uuid, Call>>,
-    status: Mutex<(Status, Vec<ProgramRuns>)>,
+    status: Mutex<(Status, Load)>,
 }
 
 /// A call that is open.
@@ -285,11 +285,11 @@ impl Metrics {
         }
     }
 
-    /// Takes note of the agent's own state, and of what its programs cost where the kernel measures it.
-    pub fn note(&self, status: &Status, runs: Vec<ProgramRuns>) {
+    /// Takes note of the agent's own state, and of what it takes in the kernel.
+    pub fn note(&self, status: &Status, load: Load) {
         let mut noted = lock(&self.status);
         noted.0.clone_from(status);
-        noted.1 = runs;
+        noted.1 = load;
     }
 
     /// All of them, in the text format of Prometheus.
@@ -317,7 +317,7 @@ impl Metrics {
     /// # Errors
     /// See [`Error`].
     pub fn definitions(&self) -> Result<Vec<Definition>, Error> {
-        let own = state::book(&Status::default(), &HashMap::new(), &[])?;
+        let own = state::book(&Status::default(), &HashMap::new(), &Load::default())?;
         let mut all: Vec<_> = self.book.definitions().chain(own.definitions()).cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::Event;
 use crate::event::agent::Status;
-use crate::kernel::ProgramRuns;
+use crate::kernel::Load;
 use crate::metrics::Metrics;
 use crate::privacy::Privacy;
 
@@ -116,10 +116,10 @@ impl Sinks {
         })
     }
 
-    /// Takes note of the agent's state, once a second, and of what its programs cost.
-    pub fn note(&self, status: &Status, runs: impl FnOnce() -> Vec<ProgramRuns>) {
+    /// Takes note of the agent's state, once a second, and of what it takes in the kernel.
+    pub fn note(&self, status: &Status, measure: impl FnOnce() -> Load) {
         if let Some(metrics) = &self.metrics {
-            metrics.note(status, runs());
+            metrics.note(status, measure());
         }
     }
 

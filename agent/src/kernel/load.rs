@@ -17,6 +17,7 @@ use super::inner::{self, InnerMaps};
 use super::path::{self, Path};
 use super::privilege;
 use super::records::Records;
+use super::ring_level::RingLevel;
 use super::sources::{LimitedSource, Sources};
 
 /// The compiled programs (agent/build.rs).
@@ -31,6 +32,7 @@ pub(super) const TC_INNER: [&str; 2] = ["pptpscope_pin", "pptpscope_pout"];
 pub(super) const TC_LOOPBACK: &str = "pptpscope_lo";
 /// Name of the global with the ports of RADIUS servers.
 const RADIUS: &str = "RADIUS_SERVERS";
+const RING: &str = "RING";
 const RADIUS_RANGE: &str = "RADIUS_RANGE";
 
 /// Lines of the verifier's log that an error shows.
@@ -95,6 +97,17 @@ pub struct ProgramRuns {
     pub time: Duration,
 }
 
+/// What watching takes in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Each program that ran; empty unless the kernel measures it (`kernel.bpf_stats_enabled`).
+    pub programs: Vec<ProgramRuns>,
+    /// How full the ring was; None where the kernel does not show it.
+    pub ring: Option<RingLevel>,
+    /// Bytes that the ring holds; zero where the kernel does not tell.
+    pub ring_bytes: u64,
+}
+
 /// The programs in the kernel. Dropping it detaches and unloads everything.
 pub struct Kernel {
     pub(super) attached: BTreeMap<u32, Attached>,
@@ -108,18 +121,19 @@ pub struct Kernel {
     accounts: PerCpuArray<MapData, Account>,
     refusals: PerCpuArray<MapData, u64>,
     ring: Option<RingBuf<MapData>>,
+    ring_bytes: u64,
     max_flows: u32,
 }
 
 impl Kernel {
-    /// What each program has cost so far; empty unless the kernel measures it (`kernel.bpf_stats_enabled`).
-    pub fn runs(&self) -> Vec<ProgramRuns> {
+    /// What the programs have cost so far, and how full the ring of `records` was since it was asked last.
+    pub fn measure(&self, records: &mut Records) -> Load {
         let programs = self.ebpf.programs().filter_map(|(name, program)| {
             let info = program.info().ok()?;
             let (name, count, time) = (name.to_owned(), info.run_count(), info.run_time());
             (count > 0).then_some(ProgramRuns { name, count, time })
         });
-        programs.collect()
+        Load { programs: programs.collect(), ring: records.take_level(), ring_bytes: self.ring_bytes }
     }
 
     /// Loads all programs, attached to nothing yet.
@@ -159,10 +173,15 @@ impl Kernel {
             .map_max_entries(inner::INNER, max_flows)
             .map_max_entries(inner::MTUS, config.max_sessions)
             .map_max_entries("FRAGMENTS", config.fragment_entries)
-            .map_max_entries("RING", config.ring_bytes)
+            .map_max_entries(RING, config.ring_bytes)
             .load(OBJECT)
             .map_err(LoadError::Object)?;
         load_programs(&mut ebpf)?;
+        // Aya made a size of it that the kernel takes.
+        let ring_bytes = match ebpf.map(RING) {
+            Some(Map::RingBuf(map)) => map.info().map_or(0, |info| u64::from(info.max_entries())),
+            _ => 0,
+        };
         let mut kernel = Self {
             path: Path::new(&mut ebpf, known)?,
             inner: InnerMaps::new(&mut ebpf)?,
@@ -171,10 +190,11 @@ impl Kernel {
             flows: take(&mut ebpf, "FLOWS")?,
             accounts: take(&mut ebpf, "ACCOUNTS")?,
             refusals: take(&mut ebpf, "REFUSALS")?,
-            ring: Some(take(&mut ebpf, "RING")?),
+            ring: Some(take(&mut ebpf, RING)?),
             attached: BTreeMap::new(),
             tc: config.tc,
             ebpf,
+            ring_bytes,
             max_flows,
         };
         kernel.refresh_path();

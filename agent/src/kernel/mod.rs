@@ -21,6 +21,7 @@ mod plan;
 mod privilege;
 mod raw_sockets;
 mod records;
+mod ring_level;
 mod sources;
 mod symbols;
 
@@ -31,11 +32,12 @@ pub use devices::{
 };
 pub use drops::classify;
 pub use error::{AttachError, LoadError, ReadError};
-pub use load::{Config, Kernel, ProgramRuns};
+pub use load::{Config, Kernel, Load, ProgramRuns};
 pub use path::{Probe, ProbeState, probed_functions};
 pub use plan::{Choice, Verdict, Wanted, plan};
 pub use privilege::{PrivilegeError, check as check_privileges, confine, held as held_capabilities};
 pub use raw_sockets::{GreSocket, gre_sockets};
 pub use records::Records;
+pub use ring_level::RingLevel;
 pub use sources::LimitedSource;
 pub use symbols::{Symbol, lookup as lookup_symbols};

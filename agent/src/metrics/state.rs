@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::book::Book;
 use super::{Error, word};
 use crate::event::agent::{Account, ProbeState, Status};
-use crate::kernel::ProgramRuns;
+use crate::kernel::Load;
 
 fn one(label: &str) -> [String; 1] {
     [label.to_owned()]
@@ -19,17 +19,13 @@ fn yes(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
 }
 
-/// `status`, how many calls are in which phase, and what programs in the kernel cost.
-pub(super) fn book(
-    status: &Status,
-    phases: &HashMap<String, u64>,
-    runs: &[ProgramRuns],
-) -> Result<Book, Error> {
+/// `status`, how many calls are in which phase, and what watching takes in the kernel.
+pub(super) fn book(status: &Status, phases: &HashMap<String, u64>, load: &Load) -> Result<Book, Error> {
     let mut book = Book::default();
     own(&mut book, status)?;
     kernel(&mut book, status)?;
     surroundings(&mut book, status)?;
-    programs(&mut book, runs)?;
+    costs(&mut book, load)?;
     book.values(
         "calls",
         "Calls that are open, by phase.",
@@ -39,18 +35,37 @@ pub(super) fn book(
     Ok(book)
 }
 
-fn programs(book: &mut Book, runs: &[ProgramRuns]) -> Result<(), Error> {
+fn costs(book: &mut Book, load: &Load) -> Result<(), Error> {
+    let programs = || load.programs.iter();
     book.sums(
         "program_runs_total",
         "Times that a program ran in the kernel, while kernel.bpf_stats_enabled is 1.",
         ["program"],
-        runs.iter().map(|program| (one(&program.name), program.count)),
+        programs().map(|program| (one(&program.name), program.count)),
     )?;
     book.amounts(
         "program_run_seconds_total",
         "How long it ran in all, while kernel.bpf_stats_enabled is 1. The measuring costs as well.",
         ["program"],
-        runs.iter().map(|program| (one(&program.name), program.time.as_secs_f64())),
+        programs().map(|program| (one(&program.name), program.time.as_secs_f64())),
+    )?;
+    book.values(
+        "ring_used_bytes",
+        "Most that was in the ring during the last second, when the agent came to read it.",
+        [],
+        load.ring.map(|level| ([], level.recent as f64)),
+    )?;
+    book.values(
+        "ring_highest_bytes",
+        "Most that was in the ring since the start.",
+        [],
+        load.ring.map(|level| ([], level.highest as f64)),
+    )?;
+    book.values(
+        "ring_limit_bytes",
+        "What the ring holds.",
+        [],
+        (load.ring_bytes > 0).then_some(([], load.ring_bytes as f64)),
     )
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::event::agent::{Interface, LogSource, Probe, ProbeState, Sink, Table};
 use crate::event::gre::Counters;
 use crate::event::{SessionRef, Severity, drop, gre, session};
+use crate::kernel::{ProgramRuns, RingLevel};
 use crate::time::Timestamp;
 use pptpscope_common::drop::Reason;
 
@@ -102,8 +103,9 @@ fn status() -> Status {
     }
 }
 
-fn runs() -> Vec<ProgramRuns> {
-    vec![ProgramRuns { name: "wire_xdp".into(), count: 4, time: Duration::from_micros(2) }]
+fn load() -> Load {
+    let program = ProgramRuns { name: "wire_xdp".into(), count: 4, time: Duration::from_micros(2) };
+    Load { programs: vec![program], ring: Some(RingLevel { recent: 100, highest: 900 }), ring_bytes: 1 << 20 }
 }
 
 pub(super) fn value(metrics: &Metrics, sample: &str) -> Option<f64> {
@@ -159,9 +161,12 @@ fn what_was_lost_and_came_late_between_two_reports_counts_as_both() {
 #[test]
 fn what_programs_cost_and_what_rules_count() {
     let metrics = Metrics::new().unwrap();
-    metrics.note(&status(), runs());
+    metrics.note(&status(), load());
     assert_eq!(value(&metrics, "pptpscope_program_runs_total{program=\"wire_xdp\"}"), Some(4.0));
     assert_eq!(value(&metrics, "pptpscope_program_run_seconds_total{program=\"wire_xdp\"}"), Some(0.000002));
+    assert_eq!(value(&metrics, "pptpscope_ring_used_bytes"), Some(100.0));
+    assert_eq!(value(&metrics, "pptpscope_ring_highest_bytes"), Some(900.0));
+    assert_eq!(value(&metrics, "pptpscope_ring_limit_bytes"), Some(1_048_576.0));
     let failed = "pptpscope_call_attempts_total{result=\"failed\"}";
     let stalls = "pptpscope_mppe_stalls_total{cause=\"mppe_late\"}";
     let radius = "pptpscope_radius_exchanges_total{outcome=\"wrong_secret\",request=\"access_request\"}";
@@ -200,7 +205,7 @@ fn the_manual_has_every_metric_and_no_other() {
     for event in [start(1), stats(1, 1, 0, 0), drop_event(1), end(1, 2)] {
         metrics.observe(&event);
     }
-    metrics.note(&status(), runs());
+    metrics.note(&status(), load());
     let manual = include_str!("../../../docs/metrics.md");
     let text = metrics.text().unwrap();
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
@@ -242,7 +247,7 @@ fn promtool_has_nothing_to_say() {
     for event in [start(1), start(2), stats(1, 1, 0, 0), drop_event(1), end(1, 2)] {
         metrics.observe(&event);
     }
-    metrics.note(&status(), runs());
+    metrics.note(&status(), load());
     let mut check = Command::new(&promtool);
     check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = check.spawn().unwrap();
