@@ -50,7 +50,7 @@ const TAIL: &str = "
 Sums of GRE packets are taken from `gre.stats` and `session.end`, so they follow with the interval of statistics. The agent's own state is
 that of the last second.
 
-The run time of the programs in the kernel is there while the kernel measures it, which costs some 20 ns for each run: `sysctl kernel.bpf_stats_enabled=1`.
+The run time of the programs in the kernel is there while the kernel measures it, which takes time itself: `sysctl kernel.bpf_stats_enabled=1`.
 
 ## Alerts and dashboard
 

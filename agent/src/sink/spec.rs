@@ -1,32 +1,23 @@
 //! How an administrator says where events go: a table of the configuration, or a word of the command line
 //! that means the same.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+mod begin;
+mod check;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::file::{self, RotatingFile};
-use super::filter::{Filter, Pattern};
-use super::http::{Form, Headers, Http};
-use super::journal::Journal;
-use super::lines::Lines;
-use super::queue::{Limits, WhenFull};
-use super::socket::Socket;
-use super::spool::{self, Spool};
-use super::syslog::{Syslog, Target};
-use super::worker::{Outlet, Sink};
-use super::{Error, Sinks, rows};
-use crate::config::file::secret;
+use super::filter::Pattern;
+use super::queue::WhenFull;
 use crate::config::value::{Age, Bytes};
 use crate::event::Severity;
-use crate::tls::{Client, Identity};
+pub use begin::begin;
+pub use check::check_together;
 
 /// A sink as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,9 +120,6 @@ impl Kind {
     }
 }
 
-/// Rotated files that are kept when nothing else is said.
-const KEEP: usize = 7;
-
 impl SinkSpec {
     /// Standard output, with all events.
     pub const fn stdout() -> Self {
@@ -166,258 +154,7 @@ impl SinkSpec {
     pub fn is_stdout(&self) -> bool {
         self.kind == Kind::Stdout
     }
-
-    /// What has to be so beyond the types.
-    ///
-    /// # Errors
-    /// Names the key that is missing or out of place.
-    pub fn check(&self) -> Result<(), String> {
-        let kind = self.kind.name();
-        if self.is_none() && *self != (Self { kind: Kind::None, ..Self::stdout() }) {
-            return Err("a sink of type none has no other keys".into());
-        }
-        let needs_to = !matches!(self.kind, Kind::Stdout | Kind::Journal | Kind::None);
-        if needs_to && self.to.is_none() {
-            return Err(format!("a sink of type {kind} needs `to`"));
-        }
-        if !needs_to && self.to.is_some() {
-            return Err(format!("a sink of type {kind} has no `to`"));
-        }
-        let is_http = matches!(self.kind, Kind::Clickhouse | Kind::Otlp);
-        let begins = |with: &str| self.to.as_ref().is_some_and(|to| to.starts_with(with));
-        if is_http && !begins("http://") && !begins("https://") {
-            return Err(format!("`to` of a sink of type {kind} begins with http:// or https://"));
-        }
-        self.check_to()?;
-        self.check_tls()?;
-        self.check_spool()?;
-        if self.headers_file.is_some() && !is_http {
-            return Err(format!(
-                "`headers-file` is for sinks of type clickhouse and otlp, this one is {kind}"
-            ));
-        }
-        if self.table.is_some() && self.kind != Kind::Clickhouse {
-            return Err(format!("`table` is for sinks of type clickhouse, this one is {kind}"));
-        }
-        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.';
-        if self.table.as_ref().is_some_and(|table| table.is_empty() || !table.chars().all(is_name)) {
-            return Err("`table` is a name, or that of a database, a dot, and a name".into());
-        }
-        let file_only = [
-            ("rotate-size", self.rotate_size.is_some()),
-            ("rotate-age", self.rotate_age.is_some()),
-            ("keep", self.keep.is_some()),
-            ("compress", self.compress.is_some()),
-            ("fsync", self.fsync.is_some()),
-        ];
-        match file_only.iter().find(|(_, is_set)| *is_set && self.kind != Kind::File) {
-            Some((key, _)) => Err(format!("`{key}` is for sinks of type file, this one is {kind}")),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether `to` is a place of its kind.
-    fn check_to(&self) -> Result<(), String> {
-        let to = self.to.as_deref().unwrap_or_default();
-        let place = to.split_once("://");
-        match (self.kind, place) {
-            (Kind::Clickhouse | Kind::Otlp, Some((_, place))) => {
-                let authority = place.split(['/', '?', '#']).next().unwrap_or_default();
-                let query = place.split_once('?').map_or("", |(_, query)| query);
-                let is_secret = |key: &str| ["user", "password"].contains(&key);
-                if authority.contains('@')
-                    || query.split('&').any(|pair| is_secret(pair.split('=').next().unwrap_or_default()))
-                {
-                    return Err(
-                        "`to` is no place for names and passwords: put them into a `headers-file`, as \
-                                `Authorization: …`, or `X-ClickHouse-User: …` and `X-ClickHouse-Key: …`"
-                            .into(),
-                    );
-                }
-                Ok(())
-            }
-            (Kind::Syslog, Some(("udp" | "tcp" | "tls", address))) => {
-                let port =
-                    address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-                match port.and_then(|port| port.parse::<u16>().ok()) {
-                    Some(1..) => Ok(()),
-                    _ => Err(format!("`{to}` has no port: udp://HOST:514, tcp://HOST:601, tls://HOST:6514")),
-                }
-            }
-            (Kind::Syslog, Some((scheme, _))) => {
-                Err(format!("`{scheme}://` is none of udp://, tcp:// and tls://, and no path"))
-            }
-            (Kind::File | Kind::Socket | Kind::Syslog, _) if !to.starts_with('/') => {
-                Err(format!("`{to}` is no absolute path"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn has_tls(&self) -> bool {
-        self.to.as_ref().is_some_and(|to| match self.kind {
-            Kind::Syslog => to.starts_with("tls://"),
-            Kind::Clickhouse | Kind::Otlp => to.starts_with("https://"),
-            _ => false,
-        })
-    }
-
-    fn check_tls(&self) -> Result<(), String> {
-        let keys = [
-            ("ca-file", self.ca_file.is_some()),
-            ("certificate-file", self.certificate_file.is_some()),
-            ("key-file", self.key_file.is_some()),
-        ];
-        match keys.iter().find(|(_, is_set)| *is_set && !self.has_tls()) {
-            Some((key, _)) => Err(format!("`{key}` is for sinks with `to` of tls:// or https://")),
-            None if self.certificate_file.is_some() != self.key_file.is_some() => {
-                Err("`certificate-file` and `key-file` go together".into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn check_spool(&self) -> Result<(), String> {
-        if self.spool.is_none() {
-            return match self.spool_size {
-                Some(_) => Err("`spool-size` needs `spool`".into()),
-                None => Ok(()),
-            };
-        }
-        let is_far = matches!(self.kind, Kind::Socket | Kind::Syslog | Kind::Clickhouse | Kind::Otlp);
-        if !is_far {
-            return Err(format!(
-                "`spool` is for sinks whose receiver may be away, this one is {}",
-                self.kind.name()
-            ));
-        }
-        Ok(())
-    }
-
-    /// What TLS needs; None without it.
-    fn tls(&self) -> io::Result<Option<Client>> {
-        if !self.has_tls() {
-            return Ok(None);
-        }
-        let identity = match (&self.certificate_file, &self.key_file) {
-            (Some(certificate), Some(key)) => Some(Identity::read(certificate, key)?),
-            _ => None,
-        };
-        Client::new(self.ca_file.as_deref(), identity).map(Some)
-    }
-
-    /// Whether the files that it needs are what they should be.
-    ///
-    /// # Errors
-    /// Names the one that is not.
-    pub fn check_files(&self) -> io::Result<()> {
-        self.headers()?;
-        self.tls().map(drop)
-    }
-
-    /// The files that it writes to, which no other sink may.
-    fn own_files(&self) -> impl Iterator<Item = &Path> {
-        let file = self.to.as_deref().filter(|_| self.kind == Kind::File).map(Path::new);
-        file.into_iter().chain(self.spool.as_deref())
-    }
-
-    fn spool(&self) -> io::Result<Option<Spool>> {
-        let Some(path) = self.spool.clone() else { return Ok(None) };
-        let bytes = self.spool_size.map_or(SPOOL_BYTES, Bytes::get);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let settings = spool::Settings { path: path.clone(), bytes, when_full: self.when_full };
-        Spool::open(settings).map(Some).map_err(named)
-    }
-
-    fn headers(&self) -> io::Result<Headers> {
-        let Some(path) = &self.headers_file else { return Ok(Headers::default()) };
-        let wrong =
-            |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-        let text = secret(path).map_err(|error| wrong(error.to_string()))?;
-        Headers::parse(&text).map_err(wrong)
-    }
-
-    /// Begins it.
-    fn add_to(&self, sinks: &mut Sinks, name: &str, host: &str) -> Result<(), Error> {
-        let name = name.to_owned();
-        let to = self.to.clone().unwrap_or_default();
-        let filter = Filter { events: self.events.clone(), severity: self.severity };
-        let default = Limits::default();
-        let limits = Limits {
-            bytes: self
-                .buffer
-                .map_or(default.bytes, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX)),
-            when_full: self.when_full,
-        };
-        let failed = |source| Error::Begin { name: name.clone(), source };
-        let tls = self.tls().map_err(failed)?;
-        let spool = self.spool().map_err(failed)?;
-        let start = Start { name: name.clone(), filter, limits, spool };
-        match self.kind {
-            Kind::Stdout => {
-                // Not `Stdout`, which keeps lines back when there is no room for them.
-                let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
-                sinks.add_stdout(start.with(Lines::new(File::from(output)))?);
-            }
-            Kind::File => {
-                let settings = file::Settings {
-                    path: PathBuf::from(to),
-                    rotate_bytes: self.rotate_size.map(Bytes::get),
-                    rotate_age: self.rotate_age.map(Age::get),
-                    keep: self.keep.unwrap_or(KEEP),
-                    compress: self.compress.unwrap_or(false),
-                    fsync: self.fsync.unwrap_or(false),
-                };
-                sinks.add(start.with(RotatingFile::open(settings).map_err(failed)?)?);
-                sinks.set_reopens();
-            }
-            Kind::Journal => sinks.add(start.with(Journal)?),
-            Kind::Syslog => {
-                let target = match (to.split_once("://"), &tls) {
-                    (Some(("udp", address)), _) => Target::Udp(address.to_owned()),
-                    (Some(("tcp", address)), _) => Target::Tcp(address.to_owned()),
-                    (Some(("tls", address)), Some(tls)) => {
-                        Target::Tls(address.to_owned(), tls.stream().map_err(failed)?)
-                    }
-                    _ => Target::Unix(PathBuf::from(to)),
-                };
-                sinks.add(start.with(Syslog::new(target, host))?);
-            }
-            Kind::Clickhouse => {
-                let url = rows::url(&to, self.table.as_deref().unwrap_or(TABLE));
-                let headers = self.headers().map_err(failed)?;
-                sinks.add(start.with(Http::new(url, Form::Rows, headers, tls.as_ref()))?);
-            }
-            Kind::Otlp => {
-                let headers = self.headers().map_err(failed)?;
-                sinks.add(start.with(Http::new(to, Form::Otlp, headers, tls.as_ref()))?);
-            }
-            Kind::Socket => sinks.add(start.with(Socket::new(PathBuf::from(to)))?),
-            Kind::None => {}
-        }
-        Ok(())
-    }
 }
-
-/// What every sink begins with.
-struct Start {
-    name: String,
-    filter: Filter,
-    limits: Limits,
-    spool: Option<Spool>,
-}
-
-impl Start {
-    fn with(self, outlet: impl Outlet + 'static) -> Result<Sink, Error> {
-        Sink::start(self.name, outlet, self.filter, self.limits, self.spool)
-    }
-}
-
-/// Bytes of a spool when nothing else is said.
-const SPOOL_BYTES: u64 = 256 << 20;
-
-/// Table of ClickHouse when nothing else is said.
-const TABLE: &str = "pptpscope";
 
 /// Sinks by name, which messages, `agent.status`, `agent.loss` and metrics have for them.
 pub type Named = BTreeMap<String, SinkSpec>;
@@ -433,31 +170,6 @@ pub fn name_by_type(specs: &[SinkSpec]) -> Named {
         named.insert(name, spec.clone());
     }
     named
-}
-
-/// Whether all of them can be what they are beside each other.
-///
-/// # Errors
-/// Names what two would write to.
-pub fn check_together(specs: &Named) -> Result<(), String> {
-    if specs.values().filter(|spec| spec.is_stdout()).count() > 1 {
-        return Err("two sinks write to standard output".into());
-    }
-    let mut taken = BTreeSet::new();
-    let twice = specs.values().flat_map(SinkSpec::own_files).find(|path| !taken.insert(*path));
-    twice.map_or(Ok(()), |path| {
-        Err(format!("two sinks write to {}: each needs a file of its own", path.display()))
-    })
-}
-
-/// Begins all of them.
-///
-/// # Errors
-/// Names the sink that cannot begin.
-pub fn begin(specs: &Named, host: &str) -> Result<Sinks, Error> {
-    let mut sinks = Sinks::new();
-    specs.iter().try_for_each(|(name, spec)| spec.add_to(&mut sinks, name, host))?;
-    Ok(sinks)
 }
 
 impl FromStr for SinkSpec {
