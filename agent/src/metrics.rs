@@ -305,8 +305,11 @@ impl Metrics {
             addresses.extend(call.address);
         }
         self.pool.set(i64::try_from(addresses.len()).unwrap_or(i64::MAX));
-        let noted = lock(&self.status);
-        let own = state::book(&noted.0, &phases, &noted.1)?;
+        let own = {
+            // Not held while the text is made: the loop waits for it.
+            let (status, load) = &*lock(&self.status);
+            state::book(status, &phases, load)?
+        };
         let mut families = self.book.gather();
         families.extend(own.gather());
         Ok(TextEncoder::new().encode_to_string(&families)?)

@@ -98,11 +98,8 @@ impl Book {
         labels: [&str; N],
         values: impl IntoIterator<Item = ([String; N], u64)>,
     ) -> Result<(), Error> {
-        let counters = self.counters(name, help, &labels)?;
-        for (labels, value) in values {
-            counters.with_label_values(&labels).inc_by(value);
-        }
-        Ok(())
+        // The text of Prometheus has floating point anyway.
+        self.amounts(name, help, labels, values.into_iter().map(|(labels, value)| (labels, value as f64)))
     }
 
     /// Counters of no whole number whose values are known already.
